@@ -1,0 +1,284 @@
+"""A value as plain JSON that keeps its type, or a clear refusal. See `keys` for the format."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import math
+import pathlib
+import sys
+import uuid
+from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias, cast
+
+import orjson
+
+from llm_cache.errors import KeyParamError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+MAX_DEPTH: Final = 200
+"""Levels of JSON; orjson itself ends at 254."""
+_TAG: Final = "$"
+_INT64: Final = range(-(2**63), 2**63)
+
+Where: TypeAlias = tuple[str | int, ...]
+"""The way from the param's name to a value inside it."""
+
+
+def escape_name(name: str) -> str:
+    """A user's name so that it cannot be taken for a tag."""
+    return _TAG + name if name.startswith(_TAG) else name
+
+
+def plain(value: object, where: Where, depth: int = 1) -> object:
+    """`value` as what orjson writes without losing its type; KeyParamError if there is no such."""
+    if depth > MAX_DEPTH:
+        _refuse(where[:1], f"is nested over {MAX_DEPTH} levels deep, or contains itself", "flatten it")
+    write = _EXACT.get(type(value)) or _writer_of_kin(value)
+    if write is None:
+        _refuse(where, f"is {_describe(value)}, which has no stable value", _way_out(value))
+    try:
+        return write(value, where, depth)
+    except RecursionError:
+        _refuse(where[:1], "is nested too deep for the stack left to this call", "flatten it")
+
+
+def _refuse(where: Where, what: str, way_out: str) -> NoReturn:
+    param, *inside = where
+    path = "".join(f"[{step!r}]" for step in inside)
+    location = f"param {param!r}" + (f" (at {param}{path})" if inside else "")
+    msg = (
+        f"{location} {what}: {way_out}, or keep it out of the key "
+        f"(exclude=({param!r},) on the decorator) if it does not change the answer"
+    )
+    raise KeyParamError(msg)
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return f"a {type(value).__name__}"
+
+
+def _way_out(value: object) -> str:
+    if isinstance(value, set | frozenset):
+        return "pass sorted(...) of it"
+    if isinstance(value, dict | list | tuple | bytes):
+        return f"pass {type(value).__mro__[-2].__name__}(...) of it"
+    if callable(value):
+        return "pass a name for it"
+    return "pass what of it decides the answer (a str, a number, a dict, a dataclass)"
+
+
+# Plain JSON
+
+
+def _str(value: object, where: Where, _depth: int) -> object:
+    text = cast("str", value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        _refuse(where, "has a lone surrogate, which no text can hold", "remove it")
+    return text
+
+
+def _int(value: object, _where: Where, _depth: int) -> object:
+    number = cast("int", value)
+    # Beyond 64 bits in hex: Python refuses decimal digits by the thousand, orjson loses them.
+    return number if number in _INT64 else _tagged("int", f"{number:x}")
+
+
+def _float(value: object, where: Where, _depth: int) -> object:
+    number = cast("float", value)
+    if not math.isfinite(number):
+        _refuse(where, f"is {number}, which equals nothing stable", "pass None or a number")
+    # Python's own shortest form, which is settled; a JSON library's may change with its release.
+    return orjson.Fragment(float.__repr__(number))
+
+
+def _constant(value: object, _where: Where, _depth: int) -> object:
+    return value
+
+
+def _list(value: object, where: Where, depth: int) -> object:
+    items = cast("list[object] | tuple[object, ...]", value)
+    return [plain(item, (*where, index), depth + 1) for index, item in enumerate(items)]
+
+
+def _dict(value: object, where: Where, depth: int) -> object:
+    named: dict[str, object] = {}
+    for name, item in cast("dict[object, object]", value).items():
+        if type(name) is not str:
+            kind = type(name).__name__
+            _refuse(where, f"has the {kind} {name!r} as a name", "use str names in dicts")
+        _str(name, where, depth)
+        named[escape_name(name)] = plain(item, (*where, name), depth + 1)
+    return named
+
+
+# What has a tag
+
+
+def _tagged(kind: str, content: object, name: str = "") -> dict[str, object]:
+    return {f"{_TAG}{kind}:{name}" if name else _TAG + kind: content}
+
+
+def _bytes(value: object, _where: Where, _depth: int) -> object:
+    content = cast("bytes | bytearray", value)
+    name = "" if type(value) is bytes else type(value).__name__
+    return _tagged("bytes", base64.b64encode(content).decode(), name)
+
+
+def _decimal(value: object, where: Where, _depth: int) -> object:
+    number = cast("decimal.Decimal", value)
+    if not number.is_finite():
+        _refuse(where, f"is the Decimal {number}", "pass None or a number")
+    return _tagged("decimal", str(number))
+
+
+def _uuid(value: object, _where: Where, _depth: int) -> object:
+    return _tagged("uuid", str(value))
+
+
+def _timedelta(value: object, _where: Where, _depth: int) -> object:
+    span = cast("dt.timedelta", value)
+    return _tagged("timedelta", [span.days, span.seconds, span.microseconds])
+
+
+def _instant(value: object, _where: Where, _depth: int) -> object:
+    moment = cast("dt.date | dt.time", value)
+    kind = next(k for t, k in _INSTANTS if isinstance(moment, t))
+    text = moment.isoformat()
+    zone = getattr(getattr(moment, "tzinfo", None), "key", None)
+    if isinstance(zone, str):
+        text += f"[{zone}]"  # as RFC 9557 writes a zone's name behind the offset
+    if getattr(moment, "fold", 0):
+        text += "[fold]"
+    return _tagged(kind, text, "" if type(value).__name__ == kind else type(value).__name__)
+
+
+_INSTANTS: Final = ((dt.datetime, "datetime"), (dt.date, "date"), (dt.time, "time"))
+
+
+def _path(value: object, _where: Where, _depth: int) -> object:
+    return _tagged("path", _str(str(value), _where, _depth), type(value).__name__)
+
+
+def _enum(value: object, where: Where, depth: int) -> object:
+    member = cast("enum.Enum", value)
+    try:
+        content = plain(member.value, where, depth + 2)
+    except KeyParamError:
+        content = None  # an enum of plain objects: its names are all that is stable
+    return _tagged("enum", [member.name, content], type(value).__name__)
+
+
+def _scalar_kin(value: object, where: Where, depth: int) -> object:
+    for base in (str, int, float):
+        if isinstance(value, base):
+            exact = _exact_of(base, value)
+            return _tagged(base.__name__, plain(exact, where, depth + 1), type(value).__name__)
+    raise AssertionError
+
+
+def _exact_of(base: type, value: object) -> object:
+    if base is str:
+        return str.__str__(cast("str", value))
+    return int.__int__(value) if base is int else float.__float__(cast("float", value))  # type: ignore[call-overload]
+
+
+def _named_tuple(value: object, where: Where, depth: int) -> object:
+    names = cast("tuple[str, ...]", getattr(value, "_fields"))  # noqa: B009 - no such attribute in its type
+    pairs = zip(names, cast("tuple[object, ...]", value), strict=True)
+    return _tagged("tuple", _fields(pairs, where, depth), type(value).__name__)
+
+
+def _dataclass(value: object, where: Where, depth: int) -> object:
+    names = [f.name for f in dataclasses.fields(cast("type", value))]
+    pairs = ((name, getattr(value, name)) for name in names)
+    return _tagged("dataclass", _fields(pairs, where, depth), type(value).__name__)
+
+
+def _model(value: object, where: Where, depth: int) -> object:
+    declared = cast("dict[str, object]", getattr(type(value), "model_fields"))  # noqa: B009
+    pairs = [(name, getattr(value, name)) for name in declared]
+    pairs += (getattr(value, "model_extra", None) or {}).items()
+    return _tagged("model", _fields(pairs, where, depth), type(value).__name__)
+
+
+def _fields(pairs: Iterable[tuple[str, object]], where: Where, depth: int) -> dict[str, object]:
+    return {escape_name(n): plain(item, (*where, n), depth + 2) for n, item in pairs}
+
+
+def _secret(value: object, where: Where, depth: int) -> object:
+    reveal = cast("Callable[[], object]", getattr(value, "get_secret_value"))  # noqa: B009
+    return _tagged("secret", plain(reveal(), where, depth + 1), type(value).__name__)
+
+
+def _url(value: object, where: Where, depth: int) -> object:
+    return _tagged("url", _str(str(value), where, depth), type(value).__name__)
+
+
+_Writer: TypeAlias = "Callable[[object, Where, int], object]"
+_EXACT: Final[dict[type, _Writer]] = {
+    str: _str,
+    int: _int,
+    float: _float,
+    bool: _constant,
+    type(None): _constant,
+    list: _list,
+    tuple: _list,
+    dict: _dict,
+    bytes: _bytes,
+    bytearray: _bytes,
+    decimal.Decimal: _decimal,
+    uuid.UUID: _uuid,
+    dt.timedelta: _timedelta,
+}
+
+
+def _writer_of_kin(value: object) -> _Writer | None:
+    """The writer for what is not exactly a built-in type but has a stable value all the same."""
+    if isinstance(value, type):
+        return None
+    if isinstance(value, enum.Enum):
+        return _enum
+    if isinstance(value, str | int | float):
+        return None if _has_own_state(value) else _scalar_kin
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return None if _has_own_state(value) else _named_tuple
+    if isinstance(value, dt.date | dt.time):
+        return _instant
+    if isinstance(value, pathlib.PurePath):
+        return _path
+    if isinstance(value, list | dict | tuple | set | frozenset | bytes):
+        return None
+    return _dataclass if dataclasses.is_dataclass(value) else _writer_of_pydantic(value)
+
+
+def _has_own_state(value: object) -> bool:
+    """Whether a subclass of a built-in carries something its built-in value does not show."""
+    if getattr(value, "__dict__", None):
+        return True
+    return any(vars(cls).get("__slots__") for cls in type(value).__mro__)
+
+
+def _writer_of_pydantic(value: object) -> _Writer | None:
+    # A value of pydantic's can only exist where its module is loaded: nothing is imported here.
+    for module_name, class_names, write in _PYDANTIC:
+        module = sys.modules.get(module_name)
+        classes = tuple(getattr(module, n) for n in class_names if hasattr(module, n))
+        if isinstance(value, classes):
+            return write
+    return None
+
+
+_PYDANTIC: Final[tuple[tuple[str, tuple[str, ...], _Writer], ...]] = (
+    ("pydantic.main", ("BaseModel",), _model),
+    ("pydantic.types", ("Secret", "SecretStr", "SecretBytes"), _secret),
+    ("pydantic.networks", ("_BaseUrl", "_BaseMultiHostUrl"), _url),
+)

@@ -1,0 +1,260 @@
+"""A value to bytes and back, the same or not at all.
+
+Values are JSON, validated back into the function's return type by pydantic where it has one;
+nothing stored is ever executed. `encode` decodes what it wrote and compares, type and value: what
+would come back as anything else is refused here, so that it is never pinned.
+
+The encoding's name says how to read a body back: `json` (orjson) or `json-wide` (the standard
+library's, for ints over 64 bits, NaN and lone surrogates), then `+zlib` if it is compressed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import decimal
+import functools
+import json
+import sys
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+import orjson
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+COMPRESS_FROM_BYTES: Final = 2048
+LARGEST_VALUE_BYTES: Final = 64 * 1024 * 1024
+"""No value is written or unpacked beyond this: a small bomb must not fill the memory."""
+_IMMUTABLE: Final = frozenset({str, int, float, bool, type(None)})
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A value ready for a store; `value_bytes` is its size before compression."""
+
+    body: bytes
+    encoding: str
+    value_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotStorable:
+    """A value that would not come back the same, and why."""
+
+    reason: str
+
+
+class DecodeError(Exception):
+    """A body does not hold a value of the type that was asked for."""
+
+
+class Codec(Protocol):
+    """How the values of one return type are written and read."""
+
+    def encode(self, value: object) -> Encoded | NotStorable:
+        """`value` as bytes that `decode` gives back the same, or the reason there are none."""
+        ...
+
+    def decode(self, body: bytes, encoding: str) -> Any:  # noqa: ANN401 - the caller's own type
+        """The value in `body`, a new copy; DecodeError if there is no such value in it."""
+        ...
+
+
+def is_immutable(value: object) -> bool:
+    """Whether callers can be handed the same object without being able to change each other's."""
+    return type(value) in _IMMUTABLE
+
+
+def codec_for(returned: object) -> Codec:
+    """The codec for a return annotation; `UNTYPED` for Any and object."""
+    if returned is Any or returned is object:
+        return UNTYPED
+    if isinstance(returned, type) and returned in _IMMUTABLE:
+        return _exact_codec(returned)
+    try:
+        return _typed_codec(returned)
+    except TypeError:  # an annotation that cannot be hashed
+        return _Typed(returned)
+
+
+class _Untyped:
+    """Any JSON value, as itself."""
+
+    def encode(self, value: object) -> Encoded | NotStorable:
+        refusal: NotStorable | None = None
+        for encoding, dump in (("json", _dump), ("json-wide", _dump_wide)):
+            try:
+                encoded = _compressed(dump(value), encoding)
+                same = is_same(self.decode(encoded.body, encoded.encoding), value)
+            except (TypeError, ValueError, RecursionError, DecodeError) as error:
+                refusal = refusal or NotStorable(f"a {_type_name(value)} is not JSON: {error}")
+                continue
+            if same:
+                return encoded
+        return refusal or NotStorable(
+            f"a {_type_name(value)} would not come back the same from JSON: "
+            "annotate the function's return type"
+        )
+
+    def decode(self, body: bytes, encoding: str) -> Any:  # noqa: ANN401
+        return _load(body, encoding)
+
+
+class _Exact(_Untyped):
+    """A plain JSON type, checked when it is read."""
+
+    def __init__(self, exact: type) -> None:
+        self._exact = exact
+
+    def encode(self, value: object) -> Encoded | NotStorable:
+        if type(value) is not self._exact:
+            expected = self._exact.__name__
+            return NotStorable(f"its type is {_type_name(value)}, its return type {expected}")
+        return super().encode(value)
+
+    def decode(self, body: bytes, encoding: str) -> Any:  # noqa: ANN401
+        value = _load(body, encoding)
+        if type(value) is not self._exact:
+            msg = f"a {_type_name(value)} is stored where a {self._exact.__name__} was asked for"
+            raise DecodeError(msg)
+        return value
+
+
+class _Typed:
+    """A type of the user's, validated by pydantic."""
+
+    def __init__(self, returned: object) -> None:
+        self._returned = returned
+
+    @functools.cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        from pydantic import TypeAdapter  # noqa: PLC0415 - slow to import, and few need it
+
+        return TypeAdapter(self._returned)
+
+    def encode(self, value: object) -> Encoded | NotStorable:
+        try:
+            raw = self._adapter.dump_json(value, by_alias=True, round_trip=True, warnings=False)
+            encoded = _compressed(raw, "json")
+            came_back = self.decode(encoded.body, encoded.encoding)
+            if is_same(came_back, value):
+                return encoded
+        except Exception as error:  # noqa: BLE001 - serialisers and validators are the user's code
+            return NotStorable(f"a {_type_name(value)} is not its return type {self}: {error}")
+        return NotStorable(
+            f"a {_type_name(value)} would come back as a {_type_name(came_back)} or changed "
+            f"under the return type {self}"
+        )
+
+    def decode(self, body: bytes, encoding: str) -> Any:  # noqa: ANN401
+        raw = _decompressed(body, encoding)
+        try:
+            return self._adapter.validate_json(raw)
+        except Exception as error:
+            msg = f"what is stored is not a {self}: {error}"
+            raise DecodeError(msg) from error
+
+    def __str__(self) -> str:
+        return getattr(self._returned, "__name__", None) or str(self._returned)
+
+
+UNTYPED: Final[Codec] = _Untyped()
+
+
+@functools.cache
+def _exact_codec(exact: type) -> Codec:
+    return _Exact(exact)
+
+
+@functools.lru_cache(maxsize=1000)
+def _typed_codec(returned: object) -> Codec:
+    return _Typed(returned)
+
+
+def is_same(one: object, other: object) -> bool:
+    """Whether two values are the same in type and value, all the way down."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return _same_items(one.items(), cast("dict[object, object]", other).items())
+    if isinstance(one, list | tuple):
+        return _same_items(one, cast("list[object]", other))
+    if isinstance(one, float | decimal.Decimal):
+        return repr(one) == repr(other)
+    if isinstance(one, set | frozenset):
+        return one == other and sorted(map(repr, one)) == sorted(map(repr, cast("set[object]", other)))
+    state, other_state = _state(one), _state(other)
+    if state is not None and other_state is not None:
+        return is_same(state, other_state)
+    return one == other
+
+
+def _same_items(ones: Any, others: Any) -> bool:  # noqa: ANN401 - any two collections
+    return len(ones) == len(others) and all(map(is_same, ones, others))
+
+
+def _state(value: object) -> list[object] | None:
+    """The fields of a dataclass or pydantic model; None for anything else."""
+    if dataclasses.is_dataclass(value):
+        return [getattr(value, field.name) for field in dataclasses.fields(value)]
+    models = sys.modules.get("pydantic.main")
+    if models is not None and isinstance(value, models.BaseModel):
+        fields = [getattr(value, name) for name in type(value).model_fields]
+        return [*fields, value.model_extra, value.__pydantic_private__]
+    return None
+
+
+def _dump(value: object) -> bytes:
+    return orjson.dumps(value)
+
+
+def _dump_wide(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _compressed(raw: bytes, encoding: str) -> Encoded:
+    if len(raw) > LARGEST_VALUE_BYTES:
+        msg = f"it has {len(raw)} bytes, more than the {LARGEST_VALUE_BYTES} that are kept"
+        raise ValueError(msg)
+    if len(raw) >= COMPRESS_FROM_BYTES:
+        squeezed = zlib.compress(raw)
+        if len(squeezed) < 0.9 * len(raw):
+            return Encoded(squeezed, encoding + "+zlib", len(raw))
+    return Encoded(raw, encoding, len(raw))
+
+
+def _decompressed(body: bytes, encoding: str) -> bytes:
+    if not encoding.endswith("+zlib"):
+        return body
+    stream = zlib.decompressobj()
+    try:
+        raw = stream.decompress(body, LARGEST_VALUE_BYTES)
+    except zlib.error as error:
+        msg = f"the compressed value is damaged: {error}"
+        raise DecodeError(msg) from None
+    if not stream.eof:
+        msg = f"the value is cut off, or over {LARGEST_VALUE_BYTES} bytes when unpacked"
+        raise DecodeError(msg)
+    return raw
+
+
+def _load(body: bytes, encoding: str) -> Any:  # noqa: ANN401 - any JSON value
+    raw = _decompressed(body, encoding)
+    try:
+        match encoding.removesuffix("+zlib"):
+            case "json":
+                return orjson.loads(raw)
+            case "json-wide":
+                return json.loads(raw)
+            case unknown:
+                msg = f"the encoding {unknown!r} is of a newer release"
+                raise DecodeError(msg)
+    except ValueError as error:
+        msg = f"the value is not JSON: {error}"
+        raise DecodeError(msg) from None
+
+
+def _type_name(value: object) -> str:
+    return type(value).__name__

@@ -1,0 +1,53 @@
+"""Every error this package raises on purpose.
+
+    CacheError
+    ├── ConfigError               (ValueError)    a setting is wrong: says file, line and key
+    ├── KeyParamError             (TypeError)     a param has no stable value to make a key of
+    ├── PrefixError               (ValueError)    a prefix is empty, too long, or has other characters
+    ├── PrefixConflictError                       two functions claim one prefix
+    ├── RecursiveGenerationError  (RuntimeError)  a generator waits for itself, directly or over others
+    ├── GenerationTimeoutError    (TimeoutError)  a generator took longer than its policy allows
+    ├── ReplayMissError           (LookupError)   mode is replay and there is no recording
+    └── StoreError                                the store could not do what was asked
+
+Lookups never raise `StoreError`: a store in trouble counts as a miss. The management calls
+(`put`, `invalidate`, `prune`, `clear_all`, `entries`) do, since "done" must mean done.
+"""
+
+from __future__ import annotations
+
+
+class CacheError(Exception):
+    """The root of every error of this package."""
+
+
+class ConfigError(CacheError, ValueError):
+    """A setting is wrong. The message names the file, the line and the key where there are any."""
+
+
+class KeyParamError(CacheError, TypeError):
+    """A param has no stable value to make a key of. The message names the param and the way out."""
+
+
+class PrefixError(CacheError, ValueError):
+    """A prefix is not 1 to 128 letters, digits or `_ - . / :`."""
+
+
+class PrefixConflictError(CacheError):
+    """Two different functions of this process claim the same prefix without `shared=True`."""
+
+
+class RecursiveGenerationError(CacheError, RuntimeError):
+    """A generator asked for the very value it is making, directly or through other generators."""
+
+
+class GenerationTimeoutError(CacheError, TimeoutError):
+    """A generator ran longer than the `timeout` of its policy. Nothing was stored."""
+
+
+class ReplayMissError(CacheError, LookupError):
+    """The mode is `replay` and no recording answers the request."""
+
+
+class StoreError(CacheError):
+    """The store could not do what was asked: nothing was changed. The message says why."""

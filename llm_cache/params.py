@@ -1,0 +1,110 @@
+"""Canonical params as they are stored and shown: secrets taken out, tagged values readable."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import timedelta
+from typing import Final, cast
+
+import orjson
+
+REDACTED: Final = "<redacted>"
+_REDACTED_TAG: Final = {"$redacted": True}
+_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_SECRET_WORDS: Final = frozenset(
+    {"authorization", "credential", "credentials", "passwd", "password", "secret", "secrets", "token",
+     "apikey", "passphrase"}
+)  # fmt: skip
+_SECRET_PAIRS: Final = frozenset({("api", "key"), ("access", "key"), ("private", "key")})
+
+
+def looks_secret(name: str) -> bool:
+    """Whether a param of this name is taken for a credential: `api_key`, `X-Auth-Token` …
+
+    Whole words count, so `max_tokens` and `tokenizer` are no secrets.
+    """
+    words = [word.lower() for word in _WORDS.findall(name)]
+    return not _SECRET_WORDS.isdisjoint(words) or any(
+        pair in _SECRET_PAIRS for pair in zip(words, words[1:], strict=False)
+    )
+
+
+def redact(params_json: bytes) -> tuple[bytes, bool]:
+    """Canonical params with every secret replaced, and whether there was one.
+
+    Neither the secret nor a digest of it is left: who can guess a secret can check a digest.
+    """
+    params = orjson.loads(params_json)
+    cleaned = _without_secrets(params)
+    if cleaned == params:
+        return params_json, False
+    return orjson.dumps(cleaned, option=orjson.OPT_SORT_KEYS), True
+
+
+def digest_params(stored_json: bytes) -> bytes:
+    """A digest of each param that is no secret: 4 bytes of its name's, then 4 of its value's.
+
+    They are sorted, so that two requests can be compared param by param without reading either.
+    """
+    digests = [
+        hashlib.sha256(name.encode()).digest()[:4]
+        + hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()[:4]
+        for name, value in orjson.loads(stored_json).items()
+        if value != _REDACTED_TAG
+    ]
+    return b"".join(sorted(digests))
+
+
+def show_params(params_json: bytes) -> dict[str, object]:
+    """Stored params for a reader: plain JSON values, tagged ones as the text they stand for."""
+    return _shown_dict(orjson.loads(params_json))
+
+
+def _without_secrets(value: object) -> object:
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in cast("list[object]", value)]
+    if not isinstance(value, dict):
+        return value
+    named = cast("dict[str, object]", value)
+    if any(name.startswith("$secret:") for name in named):
+        return _REDACTED_TAG
+    return {
+        name: _REDACTED_TAG if looks_secret(name) else _without_secrets(item)
+        for name, item in named.items()
+    }
+
+
+def _shown_dict(named: dict[str, object]) -> dict[str, object]:
+    return {
+        name[1:] if name.startswith("$$") else name: _shown(item) for name, item in named.items()
+    }
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, list):
+        return [_shown(item) for item in cast("list[object]", value)]
+    if not isinstance(value, dict):
+        return value
+    named = cast("dict[str, object]", value)
+    tag = next(iter(named), "")
+    if len(named) != 1 or not tag.startswith("$") or tag.startswith("$$"):
+        return _shown_dict(named)
+    kind, _, class_name = tag[1:].partition(":")
+    return _shown_tagged(kind, class_name, named[tag])
+
+
+def _shown_tagged(kind: str, class_name: str, content: object) -> object:
+    match kind, content:
+        case ("redacted" | "secret"), _:
+            return REDACTED
+        case "enum", [str(member), _]:
+            return f"{class_name}.{member}"
+        case "int", str(digits):
+            return f"-0x{digits[1:]}" if digits.startswith("-") else f"0x{digits}"
+        case "timedelta", [int(days), int(seconds), int(microseconds)]:
+            return str(timedelta(days, seconds, microseconds))
+        case ("dataclass" | "model" | "tuple"), dict():
+            return _shown_dict(cast("dict[str, object]", content))
+        case _:
+            return content

@@ -1,0 +1,143 @@
+"""Durations and sizes as people write them: "7d", "1h30m", "64MiB"."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import timedelta
+from typing import Final, TypeAlias
+
+Duration: TypeAlias = str | timedelta | int | float
+"""What is taken for a duration: `"7d"`, `timedelta(days=7)`, `"forever"`, or a bare 0."""
+
+FOREVER: Final = math.inf
+LONGEST_S: Final = 100 * 365.25 * 86_400.0
+
+_UNIT_S: Final = {
+    "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0,
+    "m": 60.0, "min": 60.0, "mins": 60.0, "minute": 60.0, "minutes": 60.0,
+    "h": 3600.0, "hr": 3600.0, "hrs": 3600.0, "hour": 3600.0, "hours": 3600.0,
+    "d": 86_400.0, "day": 86_400.0, "days": 86_400.0,
+    "w": 604_800.0, "week": 604_800.0, "weeks": 604_800.0,
+    "mo": 30 * 86_400.0, "month": 30 * 86_400.0, "months": 30 * 86_400.0,
+    "y": 365 * 86_400.0, "year": 365 * 86_400.0, "years": 365 * 86_400.0,
+    "ms": 0.001,
+}  # fmt: skip
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.ASCII | re.IGNORECASE)
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?b?)", re.ASCII | re.IGNORECASE)
+_SIZE_FACTOR: Final = {
+    "b": 1,
+    **{f"{c}b": 1000**n for n, c in enumerate("kmgt", 1)},
+    **{f"{c}ib": 1024**n for n, c in enumerate("kmgt", 1)},
+}  # fmt: skip
+_SHOWN_UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in `text`: `"90s"`, `"1h30m"`, `"2 weeks"`, or infinity for `"forever"`.
+
+    A month is 30 days and a year 365. Raises ValueError on anything else, a bare number included:
+    nobody can tell whether 30 means seconds, minutes or hours.
+    """
+    cleaned = text.strip()
+    if cleaned.lower() == "forever":
+        return FOREVER
+    position, total = 0, 0.0
+    while position < len(cleaned):
+        found = _DURATION.match(cleaned, position)
+        if found is None or found[2].lower() not in _UNIT_S:
+            msg = f"{text!r} is not a duration: write a number and a unit, like '90s', '1h30m', '7d'"
+            raise ValueError(msg)
+        total += float(found[1]) * _UNIT_S[found[2].lower()]
+        position = found.end()
+    if not cleaned:
+        msg = "an empty text is not a duration: write a number and a unit, like '90s' or '7d'"
+        raise ValueError(msg)
+    return total
+
+
+def to_seconds(value: Duration) -> float:
+    """Seconds in a duration of any accepted form; infinity for `"forever"`.
+
+    Raises ValueError for what is negative, NaN, longer than 100 years, or a bare number but 0.
+    """
+    if isinstance(value, str):
+        seconds = parse_duration(value)
+        if seconds == FOREVER:
+            return seconds
+    elif isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif value == 0 and not isinstance(value, bool):
+        return 0.0
+    else:
+        msg = f"{value!r} has no unit: write '{value}s', '{value}h' or a timedelta"
+        raise ValueError(msg)
+    return check_seconds(seconds, shown=str(value))
+
+
+def hours_to_seconds(hours: float) -> float:
+    """Seconds in `hours`, a plain number of hours. Raises ValueError as `to_seconds` does."""
+    if isinstance(hours, bool) or not isinstance(hours, int | float):
+        msg = f"{hours!r} is not a number of hours"
+        raise ValueError(msg)  # noqa: TRY004 - one kind of error for every wrong duration
+    return check_seconds(float(hours) * 3600.0, shown=f"{hours} hours")
+
+
+def check_seconds(seconds: float, *, shown: str) -> float:
+    """`seconds` itself if it is from 0 to 100 years; ValueError, quoting `shown`, if it is not."""
+    if math.isnan(seconds) or math.isinf(seconds):
+        msg = f"{shown} is not a duration: write 'forever' for no end"
+        raise ValueError(msg)
+    if seconds < 0:
+        msg = f"{shown} is negative"
+        raise ValueError(msg)
+    if seconds > LONGEST_S:
+        msg = f"{shown} is over 100 years: write 'forever' for no end"
+        raise ValueError(msg)
+    return seconds
+
+
+def parse_size(value: str | int) -> int:
+    """Bytes in `value`: an int of bytes, or `"64MiB"`, `"10KB"`, `"1.5 GiB"`.
+
+    KB is 1000 bytes and KiB 1024. Raises ValueError on anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        msg = f"{value!r} is not a size: write bytes, or a text like '64MiB'"
+        raise ValueError(msg)  # noqa: TRY004 - one kind of error for every wrong size
+    if isinstance(value, int):
+        if value < 0:
+            msg = f"{value} is negative"
+            raise ValueError(msg)
+        return value
+    found = _SIZE.fullmatch(value.strip())
+    if found is None or found[2].lower() not in _SIZE_FACTOR:
+        msg = f"{value!r} is not a size: write a number and a unit, like '64MiB' or '10KB'"
+        raise ValueError(msg)
+    return int(float(found[1]) * _SIZE_FACTOR[found[2].lower()])
+
+
+def format_duration(seconds: float) -> str:
+    """`seconds` in the form `parse_duration` reads, exact to the millisecond: `"1h30m"`."""
+    if seconds == FOREVER:
+        return "forever"
+    rest_ms, parts = round(seconds * 1000), []
+    for unit, size_s in _SHOWN_UNITS:
+        count, rest_ms = divmod(rest_ms, size_s * 1000)
+        if count:
+            parts.append(f"{count}{unit}")
+    if rest_ms:
+        parts.append(f"{rest_ms}ms")
+    return "".join(parts) or "0s"
+
+
+def format_size(size_bytes: int) -> str:
+    """`size_bytes` for a reader: `"512 B"`, `"4.1 KiB"`, `"310 KiB"`."""
+    if size_bytes < 1024:  # noqa: PLR2004 - a KiB
+        return f"{size_bytes} B"
+    value = float(size_bytes)
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        value /= 1024
+        if value < 999.5 or unit == "TiB":  # noqa: PLR2004 - rounds to three digits
+            return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"  # noqa: PLR2004
+    raise AssertionError
