@@ -1,0 +1,101 @@
+"""Stamps tell a process that somebody, anybody, changed what it may hold in memory.
+
+There are 256 of them, random and 64 bits long; a key's first byte chooses its own. A slot of the
+memory tier remembers the stamp that was there before its entry was read from the store, and is
+good only as long as the stamp is still the same. Whoever takes entries away writes fresh ones.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+STAMP_BYTES: Final = 8
+STAMPS: Final = 256
+FILE_NAME: Final = "stamps"
+
+
+class Stamps(Protocol):
+    """The stamps that all users of one store share."""
+
+    def read(self, key: bytes) -> bytes:
+        """The stamp of `key`."""
+        ...
+
+    def renew(self, keys: Iterable[bytes]) -> None:
+        """Writes fresh stamps for some keys."""
+        ...
+
+    def renew_all(self) -> None:
+        """Writes fresh stamps for every key."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of them; `read` then never returns the same stamp twice."""
+        ...
+
+
+class FileStamps:
+    """Stamps in a small file, shared by the processes of one machine.
+
+    They are read with `pread`: about 0.5 µs. A mapped file would be quicker, but one that somebody
+    truncates kills every process that has it mapped.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Opens the file, or makes it, private; raises OSError if it can do neither."""
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if os.fstat(self._fd).st_size < STAMP_BYTES * STAMPS:
+            self.renew_all()
+
+    def read(self, key: bytes) -> bytes:
+        """The stamp of `key`; one that was never there before if the file is cut off or closed."""
+        try:
+            stamp = os.pread(self._fd, STAMP_BYTES, key[0] * STAMP_BYTES)
+        except OSError:
+            stamp = b""
+        return stamp if len(stamp) == STAMP_BYTES else secrets.token_bytes(STAMP_BYTES)
+
+    def renew(self, keys: Iterable[bytes]) -> None:
+        """Writes fresh stamps for some keys."""
+        for place in {key[0] for key in keys}:
+            os.pwrite(self._fd, secrets.token_bytes(STAMP_BYTES), place * STAMP_BYTES)
+
+    def renew_all(self) -> None:
+        """Writes fresh stamps for every key."""
+        os.pwrite(self._fd, secrets.token_bytes(STAMP_BYTES * STAMPS), 0)
+
+    def close(self) -> None:
+        """Closes the file."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class ProcessStamps:
+    """Stamps of this process alone, for where there is no directory to share them in."""
+
+    def __init__(self) -> None:
+        self.renew_all()
+
+    def read(self, key: bytes) -> bytes:
+        """The stamp of `key`."""
+        return self._of_place[key[0]]
+
+    def renew(self, keys: Iterable[bytes]) -> None:
+        """Writes fresh stamps for some keys."""
+        for key in keys:
+            self._of_place[key[0]] = secrets.token_bytes(STAMP_BYTES)
+
+    def renew_all(self) -> None:
+        """Writes fresh stamps for every key."""
+        self._of_place = [secrets.token_bytes(STAMP_BYTES) for _ in range(STAMPS)]
+
+    def close(self) -> None:
+        """Makes every slot out of date."""
+        self.renew_all()

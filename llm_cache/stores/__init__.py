@@ -1,0 +1,1 @@
+"""The durable maps of keys to entries. A store never judges age and never generates."""

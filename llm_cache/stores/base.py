@@ -1,0 +1,177 @@
+"""What every store can do. `tests/conformance` holds each of them to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from llm_cache.entry import Entry, EntryInfo
+    from llm_cache.policy import Policy
+    from llm_cache.stamps import Stamps
+
+TRASH_KEPT_S = 7 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which entries; every field that is set narrows it, so an empty one selects all."""
+
+    keys: tuple[bytes, ...] | None = None
+    key_digits: str | None = None
+    prefix: str | None = None
+    tenant: str | None = None
+
+
+EVERYTHING = Selection()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Entries removed for one reason."""
+
+    why: str
+    entries: int
+    size_bytes: int
+    generation_seconds: float = 0.0
+
+
+class Removed(int):
+    """How many entries were removed; `groups` says why each, `freed_bytes` how much they held."""
+
+    groups: tuple[Group, ...]
+
+    def __new__(cls, groups: Iterable[Group] = ()) -> Removed:
+        kept = tuple(group for group in groups if group.entries)
+        self = super().__new__(cls, sum(group.entries for group in kept))
+        self.groups = kept
+        return self
+
+    @property
+    def freed_bytes(self) -> int:
+        """Bytes of the removed values, as they were stored."""
+        return sum(group.size_bytes for group in self.groups)
+
+
+@dataclass(slots=True, kw_only=True)
+class Usage:
+    """Counts of how requests were answered, and what was generated and saved meanwhile."""
+
+    hits: int = 0
+    misses: int = 0
+    coalesced: int = 0
+    bypassed: int = 0
+    errors: int = 0
+    not_stored: int = 0
+    evictions: int = 0
+    generations: int = 0
+    generation_seconds: float = 0.0
+    saved_seconds: float = 0.0
+
+    def add(self, other: Usage) -> None:
+        """Adds every count of `other` to this one."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+
+@dataclass(frozen=True, slots=True)
+class UsageDay:
+    """The usage of one prefix and model on one day (ISO date, UTC)."""
+
+    day: str
+    tenant: str
+    prefix: str
+    model: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class EntryUse:
+    """Hits of one entry since they were last told to the store."""
+
+    key: bytes
+    hits: int
+    last_used_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What a store holds of one prefix."""
+
+    tenant: str
+    prefix: str
+    entries: int
+    size_bytes: int
+    value_bytes: int
+
+
+class Store(Protocol):
+    """A durable map of keys to entries.
+
+    Every call is synchronous and may be made from any thread; every one raises StoreError when the
+    store cannot do it, and has then changed nothing. A damaged entry is never given out.
+    """
+
+    is_local: bool
+    """Whether a read is so quick that an event loop may make it inline."""
+    is_open: bool
+    """Whether it is ready; opening may take long, and happens off the event loop."""
+    stamps: Stamps
+    """What tells the memory tiers in front of it that entries were taken away."""
+
+    def open(self) -> None:
+        """Makes the store ready, creating it if need be. Calling it again is harmless."""
+        ...
+
+    def get(self, key: bytes) -> Entry | None:
+        """The entry under `key`, whatever its age."""
+        ...
+
+    def put(self, entry: Entry, *, wanted: Callable[[], bool]) -> bool:
+        """Keeps `entry` in place of the one before; False if it was not `wanted` any more.
+
+        `wanted` is asked in the same transaction, so that an invalidation is never overtaken.
+        """
+        ...
+
+    def remove(self, which: Selection, *, keep: bool = False) -> Removed:
+        """Drops entries, at once for every later `get`; `keep` moves them to the trash."""
+        ...
+
+    def prune(self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool) -> Removed:
+        """Drops what is expired at `now` under the policy of its prefix, and old trash."""
+        ...
+
+    def make_room(self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool) -> Removed:
+        """Brings the store under its size limit: old trash, the expired, then the least used."""
+        ...
+
+    def select(self, which: Selection, *, limit: int | None = None) -> Iterator[EntryInfo]:
+        """The entries of a selection by prefix, newest first, read in pages as they are taken."""
+        ...
+
+    def totals(self) -> list[Total]:
+        """What is held, by tenant and prefix; at a cost that does not grow with the entries."""
+        ...
+
+    def expired(self, policy_of: Callable[[str], Policy], now: float) -> dict[str, Group]:
+        """By prefix, what `prune` would sweep."""
+        ...
+
+    def add_usage(self, days: Iterable[UsageDay], uses: Iterable[EntryUse]) -> None:
+        """Adds counts to those kept, over all processes."""
+        ...
+
+    def usage(self) -> list[UsageDay]:
+        """Every count kept."""
+        ...
+
+    def disk_bytes(self) -> int:
+        """Bytes the store takes up."""
+        ...
+
+    def close(self) -> None:
+        """Finishes what was begun and lets go of the store. Calling it again is harmless."""
+        ...

@@ -1,0 +1,79 @@
+"""Connections to the SQLite file, and the one way statements go through them."""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import apsw
+
+from llm_cache.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+BUSY_WAIT_S: Final = 2.0
+_PAUSE_S: Final = (0.001, 0.012)
+_FLAGS: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
+_SETTINGS: Final = (
+    (apsw.SQLITE_DBCONFIG_DEFENSIVE, 1),
+    (apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
+    (apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0),
+    (apsw.SQLITE_DBCONFIG_ENABLE_VIEW, 0),
+)
+
+Bindings = "Sequence[Any] | Mapping[str, Any]"
+
+
+def connect(path: Path, *, private_like: Path) -> apsw.Connection:
+    """A connection of its own for one thread.
+
+    The file, if it is made now, gets the permissions of `private_like` from its first moment on.
+    """
+    uri = f"file:{quote(str(path))}?modeof={quote(str(private_like))}"
+    connection = apsw.Connection(uri, flags=_FLAGS)
+    for setting, value in _SETTINGS:
+        connection.config(setting, value)
+    connection.set_busy_handler(_WaitWhileBusy())
+    return connection
+
+
+class _WaitWhileBusy:
+    """Waits for another's lock, at most 2 s, in steps of random length.
+
+    SQLite's own handler sleeps in fixed steps: two processes in step starve a third.
+    """
+
+    def __init__(self) -> None:
+        self._gives_up_at = 0.0
+
+    def __call__(self, earlier_calls: int) -> bool:
+        now = time.monotonic()
+        if earlier_calls == 0:
+            self._gives_up_at = now + BUSY_WAIT_S
+        if now >= self._gives_up_at:
+            return False
+        time.sleep(random.uniform(*_PAUSE_S))  # noqa: S311 - jitter, not a secret
+        return True
+
+
+def run(connection: apsw.Connection, sql: str, bindings: Any = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401
+    """Carries out `sql` to its end and returns all rows.
+
+    apsw executes lazily: a statement whose rows are not taken has not been carried out.
+    """
+    return connection.execute(sql, bindings).fetchall()
+
+
+@contextmanager
+def store_errors(doing: str, path: Path) -> Iterator[None]:
+    """Turns whatever SQLite or the file system raise into StoreError."""
+    try:
+        yield
+    except (apsw.Error, OSError, UnicodeDecodeError) as error:
+        msg = f"cannot {doing} {path}: {type(error).__name__}: {error}"
+        raise StoreError(msg) from error

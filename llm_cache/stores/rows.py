@@ -1,0 +1,89 @@
+"""An entry as a row of a table, with a checksum over all of it that never changes."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+from llm_cache.entry import Entry, EntryInfo
+from llm_cache.params import digest_params
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CHECKSUM_BYTES: Final = 16
+
+INFO_COLUMNS: Final = (
+    "key, request, params, prefix, encoding, size_bytes, value_bytes, created_at, tenant, version, "
+    "variant, redacted, call_ttl, decorator_ttl, generation_seconds, model, input_tokens, "
+    "output_tokens, cost_usd, hits, used_at"
+)
+"""In the order of the fields of EntryInfo, so that a row is an entry without any naming."""
+ENTRY_COLUMNS: Final = f"{INFO_COLUMNS}, checksum, value"
+STORED_COLUMNS: Final = f"{ENTRY_COLUMNS}, param_digests"
+INSERT: Final = (
+    f"INSERT INTO entries ({STORED_COLUMNS}) VALUES "  # noqa: S608 - our own names
+    f"({', '.join('?' * (STORED_COLUMNS.count(',') + 1))})"
+)
+_INFO_END: Final = INFO_COLUMNS.count(",") + 1
+_REDACTED: Final = 11
+_TOLD: Final = slice(3, 19)
+"""From prefix to cost_usd: what never changes, beside the bytes."""
+
+
+class DamagedRowError(Exception):
+    """A row does not hold what was once written: its checksum or a type is off."""
+
+
+def to_row(entry: Entry) -> tuple[Any, ...]:
+    """The bindings of `INSERT`."""
+    info = (
+        entry.key,
+        entry.request,
+        entry.params_json,
+        entry.prefix,
+        entry.encoding,
+        len(entry.body),
+        entry.value_bytes,
+        entry.created_at,
+        entry.tenant,
+        entry.version,
+        entry.variant,
+        int(entry.redacted),
+        entry.call_ttl,
+        entry.decorator_ttl,
+        entry.generation_seconds,
+        entry.model,
+        entry.input_tokens,
+        entry.output_tokens,
+        entry.cost_usd,
+        entry.hits,
+        entry.used_at or entry.created_at,
+    )
+    return (*info, checksum(info, entry.body), entry.body, digest_params(entry.params_json))
+
+
+def to_entry(row: Sequence[Any]) -> Entry:
+    """The entry of a row of `ENTRY_COLUMNS`; DamagedRowError if it is not as it was written."""
+    try:
+        *info, expected, body = row
+        if checksum(info, body) == expected:
+            info[_REDACTED] = bool(info[_REDACTED])
+            return Entry(*info, body=body)
+    except (TypeError, ValueError) as error:
+        raise DamagedRowError from error
+    raise DamagedRowError
+
+
+def to_info(row: Sequence[Any], *, id_digits: int) -> EntryInfo:
+    """What a row of `INFO_COLUMNS` tells of an entry."""
+    info = list(row[:_INFO_END])
+    info[_REDACTED] = bool(info[_REDACTED])
+    return EntryInfo(*info, id_digits=id_digits)
+
+
+def checksum(info: Sequence[Any], body: bytes) -> bytes:
+    """16 bytes over all of an entry but its use, which changes."""
+    # ascii() of str, int, float and None is the same in every Python; repr() is not.
+    told = ascii((*info[_TOLD], len(info[2]))).encode()
+    return hashlib.sha256(b"".join((told, info[0], info[1], info[2], body))).digest()[:CHECKSUM_BYTES]

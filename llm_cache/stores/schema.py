@@ -1,0 +1,151 @@
+"""The SQLite file: its tables, and how an older one is brought up to date."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from llm_cache.errors import StoreError
+
+if TYPE_CHECKING:
+    import apsw
+
+APPLICATION_ID: Final = 0x4C4C4D43  # "LLMC"
+
+ENTRY_COLUMNS: Final = """
+    key BLOB NOT NULL UNIQUE,
+    request BLOB NOT NULL,
+    tenant TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    version TEXT NOT NULL,
+    variant INTEGER NOT NULL,
+    params BLOB NOT NULL,
+    redacted INTEGER NOT NULL,
+    param_digests BLOB NOT NULL,
+    encoding TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    value_bytes INTEGER NOT NULL,
+    checksum BLOB NOT NULL,
+    created_at REAL NOT NULL,
+    call_ttl REAL,
+    decorator_ttl REAL,
+    generation_seconds REAL,
+    model TEXT,
+    input_tokens INTEGER,
+    output_tokens INTEGER,
+    cost_usd REAL,
+    worth REAL,
+    hits INTEGER NOT NULL,
+    used_at REAL NOT NULL,
+    value BLOB NOT NULL
+"""
+# The value comes last: what reads only the columns before it never touches its pages.
+
+_FIRST: Final = f"""
+CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+
+CREATE TABLE entries (number INTEGER PRIMARY KEY, {ENTRY_COLUMNS}) STRICT;
+CREATE INDEX entries_by_prefix ON entries (prefix, created_at);
+CREATE INDEX entries_by_call_ttl ON entries (prefix, created_at + call_ttl)
+    WHERE call_ttl IS NOT NULL;
+CREATE INDEX entries_by_decorator_ttl ON entries (prefix, created_at + decorator_ttl)
+    WHERE decorator_ttl IS NOT NULL AND call_ttl IS NULL;
+CREATE INDEX entries_by_own_age ON entries (prefix, created_at)
+    WHERE decorator_ttl IS NULL AND call_ttl IS NULL;
+CREATE INDEX entries_by_use ON entries (used_at);
+CREATE INDEX entries_by_params ON entries (tenant, prefix, version, param_digests);
+
+CREATE TABLE trash (number INTEGER PRIMARY KEY, removed_at REAL NOT NULL, {ENTRY_COLUMNS}) STRICT;
+CREATE INDEX trash_by_removal ON trash (removed_at);
+
+CREATE TABLE totals (
+    tenant TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    entries INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    value_bytes INTEGER NOT NULL,
+    PRIMARY KEY (prefix, tenant)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE leases (
+    key BLOB PRIMARY KEY,
+    owner TEXT NOT NULL,
+    token INTEGER NOT NULL,
+    boot_id TEXT NOT NULL,
+    deadline REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE usage (
+    day TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    model TEXT NOT NULL,
+    hits INTEGER NOT NULL DEFAULT 0,
+    stale_hits INTEGER NOT NULL DEFAULT 0,
+    fallbacks INTEGER NOT NULL DEFAULT 0,
+    misses INTEGER NOT NULL DEFAULT 0,
+    coalesced INTEGER NOT NULL DEFAULT 0,
+    bypassed INTEGER NOT NULL DEFAULT 0,
+    errors INTEGER NOT NULL DEFAULT 0,
+    not_stored INTEGER NOT NULL DEFAULT 0,
+    evictions INTEGER NOT NULL DEFAULT 0,
+    generations INTEGER NOT NULL DEFAULT 0,
+    generation_seconds REAL NOT NULL DEFAULT 0,
+    input_tokens INTEGER NOT NULL DEFAULT 0,
+    output_tokens INTEGER NOT NULL DEFAULT 0,
+    cost_usd REAL NOT NULL DEFAULT 0,
+    saved_seconds REAL NOT NULL DEFAULT 0,
+    saved_input_tokens INTEGER NOT NULL DEFAULT 0,
+    saved_output_tokens INTEGER NOT NULL DEFAULT 0,
+    saved_usd REAL NOT NULL DEFAULT 0,
+    PRIMARY KEY (day, tenant, prefix, model)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: Final = (_FIRST,)
+"""Only ever appended to: the file's `user_version` says how many of them it has had."""
+
+
+def prepare(connection: apsw.Connection, *, path: str) -> None:
+    """Brings the file to the newest schema; StoreError, and nothing touched, if it is not ours."""
+    version = _version_of_ours(connection, path)
+    if version == len(MIGRATIONS):
+        return
+    if version == 0:
+        # Only an empty file takes these; both must come before the first table.
+        _drain(connection, "PRAGMA auto_vacuum = INCREMENTAL")
+        _drain(connection, "PRAGMA journal_mode = WAL")
+    _drain(connection, "BEGIN IMMEDIATE")
+    try:
+        # Another process may have come first: look again under the lock.
+        for migration in MIGRATIONS[_version_of_ours(connection, path) :]:
+            _drain(connection, migration)
+        _drain(connection, f"PRAGMA application_id = {APPLICATION_ID}")
+        _drain(connection, f"PRAGMA user_version = {len(MIGRATIONS)}")
+        _drain(connection, "COMMIT")
+    except BaseException:
+        _drain(connection, "ROLLBACK")
+        raise
+
+
+def _version_of_ours(connection: apsw.Connection, path: str) -> int:
+    application = _number(connection, "PRAGMA application_id")
+    version = _number(connection, "PRAGMA user_version")
+    tables = _number(connection, "SELECT count(*) FROM sqlite_schema")
+    if application != APPLICATION_ID and (application or version or tables):
+        msg = f"{path} is a database of something else: name another cache_dir, or move it away"
+        raise StoreError(msg)
+    if version > len(MIGRATIONS):
+        msg = (
+            f"{path} was made by a newer release (schema {version}, this one knows "
+            f"{len(MIGRATIONS)}): upgrade llm-cache, or name another cache_dir"
+        )
+        raise StoreError(msg)
+    return version
+
+
+def _number(connection: apsw.Connection, sql: str) -> int:
+    return int(str(connection.execute(sql).get))
+
+
+def _drain(connection: apsw.Connection, sql: str) -> None:
+    connection.execute(sql).fetchall()

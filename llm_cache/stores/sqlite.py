@@ -1,0 +1,298 @@
+"""The store on this machine: one SQLite file in the cache directory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from llm_cache.stamps import FILE_NAME as STAMPS_FILE_NAME
+from llm_cache.stamps import FileStamps, ProcessStamps
+from llm_cache.stores import schema, usage
+from llm_cache.stores.base import EVERYTHING, TRASH_KEPT_S, Group, Removed, Selection, Total
+from llm_cache.stores.connection import connect, run, store_errors
+from llm_cache.stores.directory import prepare_directory
+from llm_cache.stores.listing import pages
+from llm_cache.stores.removal import (
+    KEYS_AT_ONCE,
+    Clause,
+    add_to_totals,
+    clause,
+    expired_clauses,
+    measure,
+    remove,
+)
+from llm_cache.stores.rows import ENTRY_COLUMNS, INSERT, DamagedRowError, to_entry, to_row
+from llm_cache.stores.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    import apsw
+
+    from llm_cache.entry import Entry, EntryInfo
+    from llm_cache.policy import Policy
+    from llm_cache.stamps import Stamps
+    from llm_cache.stores.base import EntryUse, UsageDay
+
+T = TypeVar("T")
+
+FILE_NAME: Final = "cache.db"
+CLOSE_WAIT_S: Final = 5.0
+EVICT_TO: Final = 0.9
+"""Room is made down to this part of the limit, so that not every write has to make some."""
+_SWEPT_AT_ONCE: Final = 500
+_GET: Final = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE key = ?"  # noqa: S608 - our own names
+
+
+class SqliteStore:
+    """Entries in `cache.db` under a directory of their own, private to the user.
+
+    Reads go over a connection for each thread, writes over one thread of their own, many to a
+    transaction; a write returns when it is committed.
+    """
+
+    is_local = True
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        max_bytes: int,
+        full_durability: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.path: Final = directory / FILE_NAME
+        self._stamps_path: Final = directory / STAMPS_FILE_NAME
+        self.stamps: Stamps = ProcessStamps()
+        self.is_open = False
+        self._max_bytes = max_bytes
+        self._synchronous = "FULL" if full_durability else "NORMAL"
+        self._clock = clock
+        self._writer = Writer(self._connect)
+        self._of_thread = threading.local()
+        self._opening = threading.Lock()
+        self.damaged_rows = 0
+
+    def open(self) -> None:
+        """Makes the store ready, creating it if need be. Calling it again is harmless."""
+        if self.is_open:
+            return
+        with self._opening, store_errors("open", self.path):
+            if not self.is_open:
+                prepare_directory(self.path.parent)
+                self.stamps = FileStamps(self._stamps_path)
+                connection = self._connect()
+                schema.prepare(connection, path=str(self.path))
+                connection.close()
+                self.is_open = True
+
+    def get(self, key: bytes) -> Entry | None:
+        """The entry under `key`, whatever its age; one that is damaged is dropped, not given."""
+        with store_errors("read", self.path):
+            rows = run(self._reader(), _GET, (key,))
+        if not rows:
+            return None
+        try:
+            return to_entry(rows[0])
+        except DamagedRowError:
+            self.damaged_rows += 1
+            self._submit(lambda c: remove(c, ("key = ?", (key,)), "damaged"))
+            return None
+
+    def put(self, entry: Entry, *, wanted: Callable[[], bool]) -> bool:
+        """Keeps `entry` in place of the one before; False if it was not `wanted` any more."""
+        row = to_row(entry)
+
+        def write(connection: apsw.Connection) -> bool:
+            if not wanted():
+                return False
+            remove(connection, ("key = ?", (entry.key,)), "replaced")
+            run(connection, INSERT, row)
+            sizes = (1, len(entry.body), entry.value_bytes)
+            add_to_totals(connection, entry.tenant, entry.prefix, *sizes)
+            return True
+
+        return self._write("write to", write)
+
+    def remove(self, which: Selection, *, keep: bool = False) -> Removed:
+        """Drops entries, at once for every later `get`; `keep` moves them to the trash."""
+        keep_at = self._clock() if keep else None
+        groups = [
+            self._write(
+                "delete from",
+                lambda c, part=part: remove(c, clause(part), "invalidated", keep_at=keep_at),
+            )
+            for part in _parts(which)
+        ]
+        if which == EVERYTHING and not keep:
+            self._write("delete from", lambda c: run(c, "DELETE FROM trash"))
+        self._give_back()
+        return Removed(_summed(groups))
+
+    def prune(self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool) -> Removed:
+        """Drops what is expired at `now` under the policy of its prefix, and old trash."""
+        if dry_run:
+            return Removed(_summed(self.expired(policy_of, now).values()))
+        groups = [
+            group
+            for prefix in self._prefixes()
+            for condition in expired_clauses(prefix, policy_of(prefix), now)
+            for group in self._sweep(condition, "expired")
+        ]
+        self._empty_trash(now - TRASH_KEPT_S)
+        self._give_back()
+        return Removed(_summed(groups))
+
+    def make_room(self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool) -> Removed:
+        """Brings the store under its size limit: old trash, the expired, then the least used."""
+        excess = self._used_bytes() - self._max_bytes
+        if excess <= 0:
+            return Removed()
+        if dry_run:
+            return Removed([self._least_used(excess)])
+        self._empty_trash(now)
+        groups = list(self.prune(policy_of, now, dry_run=False).groups)
+        goal = int(self._max_bytes * EVICT_TO)
+        while self._used_bytes() > goal:
+            least_used = "number IN (SELECT number FROM entries ORDER BY used_at LIMIT 50)"
+            evicted = self._write("delete from", lambda c: remove(c, (least_used, ()), "evicted"))
+            if not evicted.entries:
+                break
+            groups.append(evicted)
+        self._give_back()
+        return Removed(_summed(groups))
+
+    def select(self, which: Selection, *, limit: int | None = None) -> Iterator[EntryInfo]:
+        """The entries of a selection by prefix, newest first, read in pages as they are taken."""
+        with store_errors("read", self.path):
+            yield from pages(self._reader, which, limit)
+
+    def totals(self) -> list[Total]:
+        """What is held, by tenant and prefix."""
+        sql = "SELECT tenant, prefix, entries, size_bytes, value_bytes FROM totals ORDER BY 2, 1"
+        return [Total(*row) for row in self._read(sql)]
+
+    def expired(self, policy_of: Callable[[str], Policy], now: float) -> dict[str, Group]:
+        """By prefix, what `prune` would sweep."""
+        found: dict[str, Group] = {}
+        with store_errors("read", self.path):
+            for prefix in self._prefixes():
+                conditions = expired_clauses(prefix, policy_of(prefix), now)
+                groups = [measure(self._reader(), c, "expired") for c in conditions]
+                found[prefix] = _summed(groups)[0]
+        return {prefix: group for prefix, group in found.items() if group.entries}
+
+    def add_usage(self, days: Iterable[UsageDay], uses: Iterable[EntryUse]) -> None:
+        """Adds counts to those kept, over all processes."""
+        taken_days, taken_uses = list(days), list(uses)
+        self._write("write to", lambda c: usage.add(c, taken_days, taken_uses))
+
+    def usage(self) -> list[UsageDay]:
+        """Every count kept."""
+        with store_errors("read", self.path):
+            return usage.read(self._reader())
+
+    def disk_bytes(self) -> int:
+        """Bytes of the file that are in use, and of its write-ahead log."""
+        log = self.path.with_name(FILE_NAME + "-wal")
+        with store_errors("measure", self.path):
+            return self._used_bytes() + (log.stat().st_size if log.exists() else 0)
+
+    def close(self) -> None:
+        """Finishes what was begun, for up to 5 s, and lets go of the file."""
+        self._writer.close(CLOSE_WAIT_S)
+        reader: apsw.Connection | None = getattr(self._of_thread, "reader", None)
+        if reader is not None:
+            reader.close()
+            self._of_thread = threading.local()
+        self.stamps.close()
+
+    def _connect(self) -> apsw.Connection:
+        connection = connect(self.path, private_like=self._stamps_path)
+        run(connection, f"PRAGMA synchronous = {self._synchronous}")
+        return connection
+
+    def _reader(self) -> apsw.Connection:
+        try:
+            return self._of_thread.reader
+        except AttributeError:
+            self.open()
+            self._of_thread.reader = self._connect()
+            return self._of_thread.reader
+
+    def _read(self, sql: str, bindings: Any = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401
+        with store_errors("read", self.path):
+            return run(self._reader(), sql, bindings)
+
+    def _submit(self, write: Callable[[apsw.Connection], T]) -> Future[T]:
+        self.open()
+        return self._writer.submit(write)
+
+    def _write(self, doing: str, write: Callable[[apsw.Connection], T]) -> T:
+        with store_errors(doing, self.path):
+            return self._submit(write).result()
+
+    def _prefixes(self) -> list[str]:
+        return [row[0] for row in self._read("SELECT DISTINCT prefix FROM totals ORDER BY prefix")]
+
+    def _used_bytes(self) -> int:
+        sql = (
+            "SELECT (page_count - freelist_count) * page_size "
+            "FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+        )
+        return int(self._read(sql)[0][0])
+
+    def _sweep(self, condition: Clause, why: str) -> Iterator[Group]:
+        """Drops what a condition selects, in short transactions, so that nobody waits for long."""
+        where, bindings = condition
+        some = f"number IN (SELECT number FROM entries WHERE {where} LIMIT {_SWEPT_AT_ONCE})"  # noqa: S608
+        while True:
+            group = self._write("delete from", lambda c: remove(c, (some, bindings), why))
+            yield group
+            if group.entries < _SWEPT_AT_ONCE:
+                return
+
+    def _least_used(self, excess_bytes: int) -> Group:
+        sql = "SELECT size_bytes, ifnull(generation_seconds, 0.0) FROM entries ORDER BY used_at"
+        count, freed, seconds = 0, 0, 0.0
+        for size_bytes, generation_seconds in self._read(sql):
+            if freed >= excess_bytes:
+                break
+            count, freed, seconds = count + 1, freed + size_bytes, seconds + generation_seconds
+        return Group("evicted", count, freed, seconds)
+
+    def _empty_trash(self, before: float) -> None:
+        sql = "DELETE FROM trash WHERE removed_at <= ?"
+        self._write("delete from", lambda c: run(c, sql, (before,)))
+
+    def _give_back(self) -> None:
+        """Gives the pages that have come free back to the file system, a few at a time."""
+        self._submit(lambda c: run(c, "PRAGMA incremental_vacuum(1000)"))
+
+
+def _parts(which: Selection) -> list[Selection]:
+    keys = which.keys
+    if keys is None or len(keys) <= KEYS_AT_ONCE:
+        return [which]
+    return [
+        Selection(keys=keys[at : at + KEYS_AT_ONCE], prefix=which.prefix, tenant=which.tenant)
+        for at in range(0, len(keys), KEYS_AT_ONCE)
+    ]
+
+
+def _summed(groups: Iterable[Group]) -> list[Group]:
+    """One group for each reason, in the order the reasons first come."""
+    sums: dict[str, Group] = {}
+    for g in groups:
+        s = sums.get(g.why, Group(g.why, 0, 0))
+        sums[g.why] = Group(
+            g.why,
+            s.entries + g.entries,
+            s.size_bytes + g.size_bytes,
+            s.generation_seconds + g.generation_seconds,
+        )
+    return list(sums.values())
+
