@@ -1,0 +1,201 @@
+"""One generation per key in this process, shared by its tasks, event loops and threads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from llm_cache.errors import RecursiveGenerationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from llm_cache.entry import Entry
+    from llm_cache.keys import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """The flight ended with a value; `entry` is None where it cannot be kept."""
+
+    value: Any
+    entry: Entry | None
+    was_fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The generator raised; everyone who waits gets this very exception."""
+
+    error: Exception
+    traceback: TracebackType | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """The flight ended with its leader (cancelled, or its loop is gone): a waiter takes over."""
+
+    error: BaseException | None
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """This caller cannot or will not wait any longer: it makes the value for itself."""
+
+
+Ending: TypeAlias = Landed | Failed | Abandoned
+
+current_flight: Final[contextvars.ContextVar[Flight | None]] = contextvars.ContextVar(
+    "llm_cache_current_flight", default=None
+)
+"""The flight in whose generator this code runs."""
+
+
+class Flight:
+    """One generation under way. Its future gets an `Ending`, never an exception."""
+
+    def __init__(self, identity: Identity, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.identity = identity
+        self.loop = loop
+        self.thread_id = threading.get_ident()
+        self.future: Future[Ending] = Future()
+        # A future that is not running can be cancelled by anybody who wraps it.
+        self.future.set_running_or_notify_cancel()
+        self.task: asyncio.Task[None] | None = None
+        self.waits_for: list[Flight] = []
+        self.is_void = False
+        self._seen_idle_at: float | None = None
+
+    def is_out_of_reach(self) -> bool:
+        """Whether waiting here would keep the flight from ever landing."""
+        if self.loop is None or self.thread_id != threading.get_ident():
+            return False
+        try:
+            return asyncio.get_running_loop() is not self.loop
+        except RuntimeError:
+            return True
+
+    def is_stranded(self, now: float) -> bool:
+        """Whether its event loop is closed, or was seen idle twice, a moment apart."""
+        if self.loop is None or self.loop.is_running():
+            self._seen_idle_at = None
+            return False
+        if self.loop.is_closed():
+            return True
+        if self._seen_idle_at is None:
+            self._seen_idle_at = now
+        return now - self._seen_idle_at >= IDLE_LOOP_S
+
+
+IDLE_LOOP_S: Final = 1.0
+
+
+class Flights:
+    """The flights of a cache in this process."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._lock = threading.RLock()
+        self._open_to_join: dict[tuple[bytes, bool], Flight] = {}
+        self._not_yet_stored: set[Flight] = set()
+        self._monotonic = monotonic
+
+    def join(self, identity: Identity, *, refresh: bool) -> tuple[Flight, bool]:
+        """The flight that makes this value, and whether the caller has to launch it.
+
+        Raises RecursiveGenerationError if that flight waits, directly or over others, for the
+        generator that asks.
+        """
+        asker = current_flight.get()
+        with self._lock:
+            flight = self._open_to_join.get((identity.key, refresh))
+            leads = flight is None
+            if flight is None:
+                flight = Flight(identity, _running_loop())
+                self._open_to_join[identity.key, refresh] = flight
+                self._not_yet_stored.add(flight)
+            elif asker is not None and _waits_for(flight, asker):
+                raise RecursiveGenerationError(_recursion_message(flight, asker))
+            if asker is not None:
+                asker.waits_for.append(flight)
+        return flight, leads
+
+    def leave(self, flight: Flight) -> None:
+        """The caller does not wait for the flight any more."""
+        asker = current_flight.get()
+        if asker is not None:
+            with self._lock:
+                asker.waits_for.remove(flight)
+
+    def land(self, flight: Flight, ending: Ending) -> None:
+        """Hands `ending` to everyone who waits; only the first of several counts."""
+        with self._lock:
+            self._close_to_joining(flight)
+            if flight.future.done():
+                return
+            if not isinstance(ending, Landed):
+                self._not_yet_stored.discard(flight)
+                flight.is_void = True
+        flight.future.set_result(ending)
+
+    def stored(self, flight: Flight) -> None:
+        """The store has the flight's value, or will never have it."""
+        with self._lock:
+            self._not_yet_stored.discard(flight)
+
+    def void(self, matches: Callable[[Identity], bool]) -> None:
+        """What these flights make goes to their callers, is not stored, and nobody joins them."""
+        with self._lock:
+            for flight in [f for f in self._not_yet_stored if matches(f.identity)]:
+                flight.is_void = True
+                self._not_yet_stored.discard(flight)
+                self._close_to_joining(flight)
+
+    def under_way(self) -> list[Flight]:
+        """The flights that have not landed, or whose values are still on their way to the store."""
+        with self._lock:
+            return list(self._not_yet_stored)
+
+    def abandon_if_stranded(self, flight: Flight) -> None:
+        """Ends a flight whose event loop will never run it on, so that a waiter takes over."""
+        if flight.is_stranded(self._monotonic()):
+            self.land(flight, Abandoned(None))
+
+    def _close_to_joining(self, flight: Flight) -> None:
+        for refresh in (False, True):
+            place = flight.identity.key, refresh
+            if self._open_to_join.get(place) is flight:
+                del self._open_to_join[place]
+
+
+def _waits_for(flight: Flight, asker: Flight) -> bool:
+    to_see, seen = [flight], set[Flight]()
+    while to_see:
+        one = to_see.pop()
+        if one is asker:
+            return True
+        if one not in seen:
+            seen.add(one)
+            to_see.extend(one.waits_for)
+    return False
+
+
+def _recursion_message(flight: Flight, asker: Flight) -> str:
+    wanted, asks = flight.identity.prefix, asker.identity.prefix
+    how = "itself" if flight is asker else f"{wanted!r}, which waits for it in turn"
+    return (
+        f"the generator of {asks!r} asks the cache for {how}: it would wait for ever; "
+        "call the function that makes the value directly, or ask with other params"
+    )
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

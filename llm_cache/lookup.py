@@ -1,0 +1,328 @@
+"""What one request does, written once: generators of steps that `drivers` carry out.
+
+A step says what has to be done (read, launch, wait, generate, publish); whether that means
+awaiting or blocking is the driver's affair.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+from llm_cache.codec import DecodeError, NotStorable, is_immutable
+from llm_cache.entry import Entry, Freshness, judge
+from llm_cache.errors import StoreError
+from llm_cache.flights import Abandoned, Failed, Flight, GaveUp, Landed
+from llm_cache.params import redact
+
+if TYPE_CHECKING:
+    from llm_cache.codec import Codec
+    from llm_cache.flights import Flights
+    from llm_cache.keys import Identity
+    from llm_cache.memory_tier import MemoryTier
+    from llm_cache.notices import Notices
+    from llm_cache.policy import Policy, PolicyTable
+    from llm_cache.stores.base import Store
+    from llm_cache.usage import UsageCounter
+
+T = TypeVar("T")
+_log: Final = logging.getLogger("llm_cache")
+
+
+class Outcome(StrEnum):
+    """How a request was answered."""
+
+    HIT = "hit"
+    MISS = "miss"
+    COALESCED = "coalesced"
+    BYPASS = "bypass"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: what is asked for, how to make it, and under which policy."""
+
+    identity: Identity
+    generator: Callable[[], object]
+    policy: Policy
+    codec: Codec
+    refresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request gets; `entry` is None where the value cannot be kept."""
+
+    value: Any
+    outcome: Outcome
+    entry: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a lookup works with."""
+
+    store: Store
+    tier: MemoryTier
+    flights: Flights
+    usage: UsageCounter
+    policies: PolicyTable
+    notices: Notices
+    max_value_bytes: int
+    clock: Callable[[], float]
+    monotonic: Callable[[], float] = time.monotonic
+
+
+# Steps, with what the driver replies
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read the store: an `Entry` or None."""
+
+    read: Callable[[], Entry | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Begin a flight, detached from its callers: None."""
+
+    flight: Flight
+    steps: Steps[None]
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait for a flight: its `Ending`, or `GaveUp`."""
+
+    flight: Flight
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """Call the user's generator: what it made; its errors are thrown back."""
+
+    prefix: str
+    generator: Callable[[], object]
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Have something written, and wait for that a short while only: None."""
+
+    write: Callable[[], object]
+
+
+Step: TypeAlias = Read | Launch | Wait | Generate | Publish
+Steps: TypeAlias = Generator[Step, Any, T]
+
+
+def lookup(parts: Parts, call: Call) -> Steps[Answer | Failed]:
+    """Answers one request: from the store, from a flight under way, or by launching one."""
+    while True:
+        if not call.refresh:
+            answer = yield from _from_store(parts, call)
+            if answer is not None:
+                return answer
+        flight, leads = parts.flights.join(call.identity, refresh=call.refresh)
+        try:
+            if leads:
+                yield Launch(flight, _fly(parts, call, flight), call.policy.timeout)
+            ending = yield Wait(flight, call.policy.lock_timeout)
+        finally:
+            parts.flights.leave(flight)
+        match ending:
+            case Landed():
+                answer = _delivered(parts, call, ending, leads=leads)
+                if answer is not None:
+                    return answer
+                return (yield from _alone(parts, call))
+            case Failed():
+                return ending
+            case Abandoned(error) if leads and error is not None:
+                raise error
+            case Abandoned():
+                continue
+            case _:
+                return (yield from _alone(parts, call))
+
+
+def _from_store(parts: Parts, call: Call) -> Steps[Answer | None]:
+    key = call.identity.key
+    stamp = parts.tier.stamp(key)
+    entry: Entry | None = yield Read(partial(_read, parts, key))
+    if entry is None:
+        return None
+    now = parts.clock()
+    if judge(entry, call.policy, now) is not Freshness.FRESH:
+        return None
+    try:
+        value = call.codec.decode(entry.body, entry.encoding)
+    except DecodeError as error:
+        _log.debug("%s: made again: %s", call.identity.prefix, error)
+        return None
+    parts.tier.put(entry, stamp)
+    parts.usage.hit(entry, now)
+    return Answer(value, Outcome.HIT, entry)
+
+
+def _delivered(parts: Parts, call: Call, landed: Landed, *, leads: bool) -> Answer | None:
+    """What a caller of a flight gets: a copy of its own; None if it is not of its type."""
+    identity, entry = call.identity, landed.entry
+    value = landed.value
+    if entry is not None and not is_immutable(value):
+        try:
+            value = call.codec.decode(entry.body, entry.encoding)
+        except DecodeError:
+            return None
+    if landed.was_fresh and entry is not None:
+        parts.usage.hit(entry, parts.clock())
+        return Answer(value, Outcome.HIT, entry)
+    if leads:
+        parts.usage.count(identity.tenant, identity.prefix, misses=1)
+        return Answer(value, Outcome.MISS, entry)
+    parts.usage.count(identity.tenant, identity.prefix, coalesced=1)
+    return Answer(value, Outcome.COALESCED, entry)
+
+
+def _alone(parts: Parts, call: Call) -> Steps[Answer | Failed]:
+    """Makes the value for this caller only, and keeps nothing: it could not wait for the flight."""
+    parts.usage.count(call.identity.tenant, call.identity.prefix, misses=1, not_stored=1)
+    try:
+        value = yield _generate(call)
+    except Exception as error:  # noqa: BLE001 - the user's; raised by whoever drives
+        return Failed(error, error.__traceback__)
+    return Answer(value, Outcome.MISS)
+
+
+# The flight
+
+
+def _fly(parts: Parts, call: Call, flight: Flight) -> Steps[None]:
+    """Makes the value, has it kept, and hands it to everyone who waits."""
+    try:
+        landed = yield from _make(parts, call, flight)
+    except Exception as error:  # noqa: BLE001 - the generator's; every waiter gets it
+        parts.usage.count(call.identity.tenant, call.identity.prefix, errors=1)
+        parts.flights.land(flight, Failed(error, error.__traceback__))
+    except BaseException as error:
+        parts.flights.land(flight, Abandoned(error))
+        raise
+    else:
+        parts.flights.land(flight, landed)
+
+
+def _make(parts: Parts, call: Call, flight: Flight) -> Steps[Landed]:
+    identity = call.identity
+    stamp = parts.tier.stamp(identity.key)
+    if not call.refresh:
+        # Another flight may have landed between this caller's look at the store and its joining.
+        entry: Entry | None = yield Read(partial(_read, parts, identity.key))
+        if entry is not None and judge(entry, call.policy, parts.clock()) is Freshness.FRESH:
+            try:
+                return Landed(call.codec.decode(entry.body, entry.encoding), entry, was_fresh=True)
+            except DecodeError:
+                pass
+    begun = parts.monotonic()
+    value = yield _generate(call)
+    seconds = parts.monotonic() - begun
+    parts.usage.count(
+        identity.tenant, identity.prefix, generations=1, generation_seconds=seconds
+    )
+    made = new_entry(parts, call, value, generation_seconds=seconds)
+    if isinstance(made, NotStorable):
+        parts.flights.stored(flight)
+        parts.usage.count(identity.tenant, identity.prefix, not_stored=1)
+        parts.notices.once(
+            ("not stored", identity.prefix), "%s: a value is not kept: %s", identity.prefix, made.reason
+        )
+        return Landed(value, None)
+    if not call.refresh and not flight.is_void:
+        parts.tier.put(made, stamp)
+    yield Publish(partial(_publish, parts, made, flight, refresh=call.refresh))
+    return Landed(value, made)
+
+
+def new_entry(
+    parts: Parts, call: Call, value: object, *, generation_seconds: float | None
+) -> Entry | NotStorable:
+    """The entry that keeps `value` from now on, or why it cannot be kept."""
+    encoded = call.codec.encode(value)
+    if isinstance(encoded, NotStorable):
+        return encoded
+    if encoded.value_bytes > parts.max_value_bytes:
+        return NotStorable(
+            f"it has {encoded.value_bytes} bytes, over the max_value of {parts.max_value_bytes}"
+        )
+    identity, now = call.identity, parts.clock()
+    params_json, redacted = redact(identity.params_json)
+    return Entry(
+        key=identity.key,
+        request=identity.request,
+        params_json=params_json,
+        prefix=identity.prefix,
+        encoding=encoded.encoding,
+        size_bytes=len(encoded.body),
+        value_bytes=encoded.value_bytes,
+        created_at=now,
+        tenant=identity.tenant,
+        version=identity.version,
+        variant=identity.variant,
+        redacted=redacted,
+        call_ttl=call.policy.call_ttl,
+        decorator_ttl=call.policy.decorator_ttl,
+        generation_seconds=generation_seconds,
+        used_at=now,
+        body=encoded.body,
+    )
+
+
+def _generate(call: Call) -> Generate:
+    return Generate(call.identity.prefix, call.generator, call.policy.timeout)
+
+
+# What touches the store: trouble there is a miss, a count and one warning, never an error
+
+
+def _read(parts: Parts, key: bytes) -> Entry | None:
+    try:
+        return parts.store.get(key)
+    except StoreError as error:
+        _tell_of_trouble(parts, error)
+        return None
+
+
+def _publish(parts: Parts, entry: Entry, flight: Flight, *, refresh: bool) -> None:
+    try:
+        was_stored = parts.store.put(entry, wanted=lambda: not flight.is_void)
+        if refresh and was_stored:
+            # A fresh entry was replaced: nobody's memory may go on serving the one before.
+            parts.store.stamps.renew((entry.key,))
+        make_room(parts)
+    except StoreError as error:
+        parts.usage.count(entry.tenant, entry.prefix, not_stored=1)
+        _tell_of_trouble(parts, error)
+    finally:
+        parts.flights.stored(flight)
+
+
+def make_room(parts: Parts) -> None:
+    """Keeps the store under its size limit, and counts what had to go. Raises StoreError."""
+    removed = parts.store.make_room(parts.policies.resolve, parts.clock(), dry_run=False)
+    if removed:
+        parts.usage.count("", "", evictions=int(removed))
+        _log.info("max_disk: %d entries were evicted, %d bytes", removed, removed.freed_bytes)
+
+
+def _tell_of_trouble(parts: Parts, error: StoreError) -> None:
+    parts.usage.of_process.errors += 1
+    parts.notices.once(("store",), "the cache goes on without its store: %s", error)
+
