@@ -1,0 +1,96 @@
+"""Keep what language models generated and give it back: pay for an answer once."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llm_cache.cache import LLMCache
+    from llm_cache.config import CacheConfig, load_config
+    from llm_cache.decorator import CachedAsyncFunction, CachedFunction, cached_llm_call
+    from llm_cache.entry import Entry, EntryInfo, Freshness
+    from llm_cache.errors import (
+        CacheError,
+        ConfigError,
+        GenerationTimeoutError,
+        KeyParamError,
+        PrefixConflictError,
+        PrefixError,
+        RecursiveGenerationError,
+        ReplayMissError,
+        StoreError,
+    )
+    from llm_cache.policy import CachePolicy
+    from llm_cache.process import get_cache, set_cache
+    from llm_cache.stores.base import Removed
+
+_HOMES = {
+    "CacheConfig": "config",
+    "CacheError": "errors",
+    "CachePolicy": "policy",
+    "CachedAsyncFunction": "decorator",
+    "CachedFunction": "decorator",
+    "ConfigError": "errors",
+    "Entry": "entry",
+    "EntryInfo": "entry",
+    "Freshness": "entry",
+    "GenerationTimeoutError": "errors",
+    "KeyParamError": "errors",
+    "LLMCache": "cache",
+    "PrefixConflictError": "errors",
+    "PrefixError": "errors",
+    "RecursiveGenerationError": "errors",
+    "Removed": "stores.base",
+    "ReplayMissError": "errors",
+    "StoreError": "errors",
+    "cached_llm_call": "decorator",
+    "get_cache": "process",
+    "load_config": "config",
+    "set_cache": "process",
+}
+
+__all__ = [
+    "CacheConfig",
+    "CacheError",
+    "CachePolicy",
+    "CachedAsyncFunction",
+    "CachedFunction",
+    "ConfigError",
+    "Entry",
+    "EntryInfo",
+    "Freshness",
+    "GenerationTimeoutError",
+    "KeyParamError",
+    "LLMCache",
+    "PrefixConflictError",
+    "PrefixError",
+    "RecursiveGenerationError",
+    "Removed",
+    "ReplayMissError",
+    "StoreError",
+    "cached_llm_call",
+    "get_cache",
+    "load_config",
+    "set_cache",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    """Imports a public name when it is first used (PEP 562), so that importing costs nothing."""
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415
+
+        return version("llm-cache")
+    home = _HOMES.get(name)
+    if home is None:
+        msg = f"module 'llm_cache' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(f"llm_cache.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, imported or not."""
+    return sorted({*globals(), *__all__, "__version__"})

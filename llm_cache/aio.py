@@ -1,0 +1,59 @@
+"""The management calls for async callers: `await cache.aio.prune()`."""
+
+from __future__ import annotations
+
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from llm_cache.management import Management
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from llm_cache.entry import EntryInfo
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _off_loop(
+    method: Callable[Concatenate[Management, P], T],
+) -> Callable[Concatenate[AsyncManagement, P], Coroutine[Any, Any, T]]:
+    """`method`, called on a thread that may block."""
+
+    @wraps(method)
+    async def call(self: AsyncManagement, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._carry_out(partial(method, self._management, *args, **kwargs))
+
+    return call
+
+
+class AsyncManagement:
+    """Every management call of a cache, awaitable; the event loop is never blocked by one."""
+
+    def __init__(
+        self,
+        management: Management,
+        carry_out: Callable[[Callable[[], Any]], Awaitable[Any]],
+    ) -> None:
+        self._management = management
+        self._carry_out = carry_out
+
+    peek = _off_loop(Management.peek)
+    put = _off_loop(Management.put)
+    invalidate = _off_loop(Management.invalidate)
+    invalidate_prefix = _off_loop(Management.invalidate_prefix)
+    invalidate_entries = _off_loop(Management.invalidate_entries)
+    prune = _off_loop(Management.prune)
+    clear_all = _off_loop(Management.clear_all)
+    find = _off_loop(Management.find)
+    get_stats = _off_loop(Management.get_stats)
+    close = _off_loop(Management.close)
+
+    async def entries(
+        self, prefix: str | None = None, *, tenant: str | None = None, limit: int | None = None
+    ) -> list[EntryInfo]:
+        """As `entries`, all at once."""
+        listing = partial(self._management.entries, prefix, tenant=tenant, limit=limit)
+        entries: list[EntryInfo] = await self._carry_out(lambda: list(listing()))
+        return entries

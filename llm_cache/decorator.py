@@ -1,0 +1,293 @@
+"""`cached_llm_call`: a function whose answers are kept."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import threading
+from dataclasses import dataclass
+from functools import partial, update_wrapper
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, overload
+
+from llm_cache.binding import Binding
+from llm_cache.engine import NOT_IN_MEMORY
+from llm_cache.errors import ConfigError, PrefixConflictError
+from llm_cache.lookup import Call
+from llm_cache.policy import CachePolicy
+from llm_cache.process import get_cache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from llm_cache.cache import LLMCache
+    from llm_cache.entry import Entry
+    from llm_cache.stores.base import Removed
+    from llm_cache.units import Duration
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class CachedAsyncFunction(Protocol[P, R_co]):
+    """An async function whose answers are kept."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+        """The value for these arguments, kept from before or made now."""
+        ...
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """The key of these arguments, in 64 hex digits."""
+        ...
+
+    async def peek(self, *args: P.args, **kwargs: P.kwargs) -> Entry | None:
+        """The entry these arguments would be answered from, or None; never generates."""
+        ...
+
+    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> Removed:
+        """Drops the entry of these arguments; returns how many, 0 or 1."""
+        ...
+
+    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Makes the value anew, and keeps it in place of the one before."""
+        ...
+
+
+class CachedFunction(Protocol[P, R_co]):
+    """A plain function whose answers are kept."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """The value for these arguments, kept from before or made now."""
+        ...
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """The key of these arguments, in 64 hex digits."""
+        ...
+
+    def peek(self, *args: P.args, **kwargs: P.kwargs) -> Entry | None:
+        """The entry these arguments would be answered from, or None; never generates."""
+        ...
+
+    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> Removed:
+        """Drops the entry of these arguments; returns how many, 0 or 1."""
+        ...
+
+    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Makes the value anew, and keeps it in place of the one before."""
+        ...
+
+
+class Decorator(Protocol):
+    """What `cached_llm_call(...)` returns."""
+
+    @overload
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> CachedAsyncFunction[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> CachedFunction[P, R]: ...
+
+
+def cached_llm_call(
+    prefix: str,
+    *,
+    ttl: Duration | None = None,
+    ttl_hours: float | None = None,
+    policy: CachePolicy | None = None,
+    exclude: tuple[str, ...] = (),
+    shared: bool = False,
+    cache: LLMCache | None = None,
+) -> Decorator:
+    """Keeps what a function returns, by its arguments; works on async and plain functions.
+
+    Args:
+        prefix: what kind of content it makes; its own, unless `shared`.
+        ttl: how long an answer is fresh: `"7d"`, a timedelta; or `ttl_hours`, a number.
+        policy: the same and more; `ttl` goes before it. A `[prefixes.X]` in `cache.toml` goes
+            before both.
+        exclude: parameters that do not change the answer (`self`, a client): not in the key.
+        shared: lets several functions use this prefix; they then share answers for equal params.
+        cache: the cache to use; `get_cache()`, looked up at each call, if left out.
+
+    The function gets `key`, `peek`, `invalidate` and `refresh`, which take its own arguments; the
+    last three are awaitable where the function is async.
+
+    Raises:
+        PrefixError: the prefix is not allowed.
+        PrefixConflictError: another function has this prefix, and not both are `shared`.
+        ConfigError: a duration is wrong, or `exclude` names no parameter.
+
+    Example:
+        >>> @cached_llm_call("intro_page", ttl="7d")
+        ... def intro_page(subject: str) -> str:
+        ...     return f"About {subject}."
+    """
+    if isinstance(exclude, str):
+        msg = f"exclude={exclude!r} is a str: write a tuple, exclude=({exclude!r},)"
+        raise ConfigError(msg)
+    merged = _policy(ttl, ttl_hours, policy)
+
+    def decorate(function: Callable[..., Any]) -> Any:  # noqa: ANN401 - `Decorator` says what
+        _refuse_streams(function)
+        binding = Binding(function, prefix, policy=merged, exclude=tuple(exclude))
+        _claim(prefix, function, shared=shared)
+        answering = _Answering(binding, cache)
+        if _is_method(function, binding):
+            return CachedMethod(answering)
+        return _function(answering, ())
+
+    return decorate  # type: ignore[return-value]
+
+
+def binding_of(function: Callable[..., Any]) -> Binding | None:
+    """How a decorated function's calls are keyed; None if it is not decorated."""
+    return getattr(function, "llm_cache_binding", None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answering:
+    """Answers the calls of one function from a cache."""
+
+    binding: Binding
+    given_cache: LLMCache | None
+
+    @property
+    def cache(self) -> LLMCache:
+        return self.given_cache or get_cache()
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, refresh: bool = False) -> Call:
+        binding = self.binding
+        policy = self.cache.engine.policy(binding.prefix, decorator=binding.policy)
+        identity = binding.identity(policy.version, args, kwargs)
+        generator = partial(binding.function, *args, **kwargs)
+        return Call(identity, generator, policy, binding.codec, refresh)
+
+    def from_memory(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        binding, engine = self.binding, self.cache.engine
+        policy = engine.policy(binding.prefix, decorator=binding.policy)
+        identity = binding.identity(policy.version, args, kwargs)
+        return engine.from_memory(identity, policy, binding.codec)
+
+
+def _function(answering: _Answering, bound: tuple[Any, ...]) -> Any:  # noqa: ANN401
+    """A real function, so that frameworks see whether it is async; `bound` go first at each call."""
+    wrapper = _async_function if answering.binding.is_async else _sync_function
+    function = wrapper(answering, bound)
+    update_wrapper(function, answering.binding.function)
+    signature = answering.binding.signature
+    if bound:
+        remaining = list(signature.parameters.values())[len(bound) :]
+        function.__signature__ = signature.replace(parameters=remaining)
+    function.key = lambda *args, **kwargs: answering.call((*bound, *args), kwargs).identity.key.hex()
+    function.llm_cache_binding = answering.binding
+    return function
+
+
+def _async_function(answering: _Answering, bound: tuple[Any, ...]) -> Any:  # noqa: ANN401
+    async def cached(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the function's own
+        args = bound + args
+        value = answering.from_memory(args, kwargs)
+        if value is not NOT_IN_MEMORY:
+            return value
+        return (await answering.cache.engine.answer(answering.call(args, kwargs))).value
+
+    async def peek(*args: Any, **kwargs: Any) -> Entry | None:  # noqa: ANN401
+        cache, call = answering.cache, answering.call(bound + args, kwargs)
+        return await cache.engine.off_loop(lambda: cache.peek_call(call))
+
+    async def invalidate(*args: Any, **kwargs: Any) -> Removed:  # noqa: ANN401
+        key = answering.call(bound + args, kwargs).identity.key
+        return await answering.cache.aio.invalidate_entries((key,))
+
+    async def refresh(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        call = answering.call(bound + args, kwargs, refresh=True)
+        return (await answering.cache.engine.answer(call)).value
+
+    function: Any = cached
+    function.peek, function.invalidate, function.refresh = peek, invalidate, refresh
+    return function
+
+
+def _sync_function(answering: _Answering, bound: tuple[Any, ...]) -> Any:  # noqa: ANN401
+    def cached(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the function's own
+        args = bound + args
+        value = answering.from_memory(args, kwargs)
+        if value is not NOT_IN_MEMORY:
+            return value
+        return answering.cache.engine.answer_sync(answering.call(args, kwargs)).value
+
+    def peek(*args: Any, **kwargs: Any) -> Entry | None:  # noqa: ANN401
+        return answering.cache.peek_call(answering.call(bound + args, kwargs))
+
+    def invalidate(*args: Any, **kwargs: Any) -> Removed:  # noqa: ANN401
+        key = answering.call(bound + args, kwargs).identity.key
+        return answering.cache.invalidate_entries((key,))
+
+    def refresh(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        call = answering.call(bound + args, kwargs, refresh=True)
+        return answering.cache.engine.answer_sync(call).value
+
+    function: Any = cached
+    function.peek, function.invalidate, function.refresh = peek, invalidate, refresh
+    return function
+
+
+class CachedMethod:
+    """A decorated method: a descriptor that gives each object a function bound to it."""
+
+    def __init__(self, answering: _Answering) -> None:
+        self._answering = answering
+        update_wrapper(self, answering.binding.function)  # type: ignore[arg-type]
+        self.llm_cache_binding = answering.binding
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:  # noqa: ANN401
+        """The method of `instance`, or of the class, where `self` is an argument like others."""
+        return _function(self._answering, () if instance is None else (instance,))
+
+
+def _is_method(function: Callable[..., Any], binding: Binding) -> bool:
+    """Whether this is a function in a class body whose first parameter is its object."""
+    outer = function.__qualname__.rpartition(".")[0]
+    in_class = bool(outer) and not outer.endswith("<locals>")
+    return in_class and next(iter(binding.signature.parameters), None) in ("self", "cls")
+
+
+def _policy(
+    ttl: Duration | None, ttl_hours: float | None, policy: CachePolicy | None
+) -> CachePolicy | None:
+    own = CachePolicy(ttl=ttl, ttl_hours=ttl_hours)
+    if own.ttl is None:
+        return policy
+    return own.over(policy) if policy else own
+
+
+def _refuse_streams(function: Callable[..., Any]) -> None:
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        msg = (
+            f"{function.__qualname__} yields a stream, which is not kept yet: "
+            "decorate a function that returns the whole value"
+        )
+        raise ConfigError(msg)
+
+
+_claims: Final[dict[str, tuple[tuple[str, str], bool]]] = {}
+_claiming: Final = threading.Lock()
+
+
+def _claim(prefix: str, function: Callable[..., Any], *, shared: bool) -> None:
+    """Notes whose prefix it is; a reload of the same function takes it over."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    file = code.co_filename if code else ""
+    # What is typed into a notebook or a prompt has another "file" each time.
+    place = os.path.realpath(file) if os.path.isfile(file) else "<interactive>"
+    claim = (place, function.__qualname__)
+    with _claiming:
+        holder = _claims.get(prefix)
+        if holder is not None and holder[0] != claim and not (shared and holder[1]):
+            file, name = holder[0]
+            msg = (
+                f"prefix {prefix!r} belongs to {name} in {file}, and {claim[1]} in {claim[0]} claims it "
+                "too: give each its own, or pass shared=True to both if equal arguments mean equal answers"
+            )
+            raise PrefixConflictError(msg)
+        _claims[prefix] = claim, shared
