@@ -79,7 +79,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
     """Imports a public name when it is first used (PEP 562), so that importing costs nothing."""
     if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415
+        from importlib.metadata import version
 
         return version("llm-cache")
     home = _HOMES.get(name)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast
 
 from llm_cache.management import Management
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
 
     from llm_cache.entry import EntryInfo
 
@@ -23,9 +23,13 @@ def _off_loop(
 
     @wraps(method)
     async def call(self: AsyncManagement, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._carry_out(partial(method, self._management, *args, **kwargs))
+        return await self.carry_out(partial(method, self.management, *args, **kwargs))
 
-    return call
+    return cast("Callable[Concatenate[AsyncManagement, P], Coroutine[Any, Any, T]]", call)
+
+
+class _OffLoop(Protocol):
+    async def __call__(self, call: Callable[[], T], /) -> T: ...
 
 
 class AsyncManagement:
@@ -34,10 +38,10 @@ class AsyncManagement:
     def __init__(
         self,
         management: Management,
-        carry_out: Callable[[Callable[[], Any]], Awaitable[Any]],
+        carry_out: _OffLoop,
     ) -> None:
-        self._management = management
-        self._carry_out = carry_out
+        self.management: Final = management
+        self.carry_out: Final = carry_out
 
     peek = _off_loop(Management.peek)
     put = _off_loop(Management.put)
@@ -54,6 +58,5 @@ class AsyncManagement:
         self, prefix: str | None = None, *, tenant: str | None = None, limit: int | None = None
     ) -> list[EntryInfo]:
         """As `entries`, all at once."""
-        listing = partial(self._management.entries, prefix, tenant=tenant, limit=limit)
-        entries: list[EntryInfo] = await self._carry_out(lambda: list(listing()))
-        return entries
+        listing = partial(self.management.entries, prefix, tenant=tenant, limit=limit)
+        return await self.carry_out(lambda: list(listing()))

@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from llm_cache.policy import CachePolicy
 
 _REMEMBERED: Final = frozenset({str, int, type(None)})
-"""Types whose values are equal only if they are the same: True and 1.0 equal 1, so they are not here."""
+"""Types whose equal values are the same; True and 1.0 equal 1, so theirs are not here."""
 _REMEMBERED_AT_MOST: Final = 4096
+
+
+def binding_of(function: Callable[..., Any]) -> Binding | None:
+    """How a decorated function's calls are keyed; None if it is not decorated."""
+    return getattr(function, "llm_cache_binding", None)
 
 
 class Binding:
@@ -45,7 +50,7 @@ class Binding:
         unknown = self.exclude - self.signature.parameters.keys()
         if unknown and not self._takes_any_keyword():
             msg = (
-                f"exclude names {sorted(unknown)[0]!r}, which is no parameter of "
+                f"exclude names {min(unknown)!r}, which is no parameter of "
                 f"{function.__qualname__}{self.signature}"
             )
             raise ConfigError(msg)
@@ -60,14 +65,15 @@ class Binding:
             self._codec = codec_of(self.function)
         return self._codec
 
-    def identity(
-        self, version: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> Identity:
+    def identity(self, version: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Identity:
         """What identifies a call with these arguments.
 
         Raises TypeError if the function does not take them, KeyParamError if one cannot be keyed.
         """
-        if not (_REMEMBERED.issuperset(map(type, args)) and _REMEMBERED.issuperset(map(type, kwargs.values()))):
+        if not (
+            _REMEMBERED.issuperset(map(type, args))
+            and _REMEMBERED.issuperset(map(type, kwargs.values()))
+        ):
             return self._identity(version, args, kwargs)
         call = (version, args, tuple(kwargs.items()))
         known = self._identities.get(call)

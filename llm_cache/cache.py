@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 from llm_cache.aio import AsyncManagement
 from llm_cache.config import CacheConfig, load_config
@@ -13,12 +14,14 @@ from llm_cache.management import Management, make_call, with_ttl
 from llm_cache.returns import codec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
     from llm_cache.lookup import Call
     from llm_cache.policy import CachePolicy
     from llm_cache.units import Duration
+    from llm_cache.warm import WarmEvent, WarmReport
+    from llm_cache.warm_plan import WarmPlan
 
 T = TypeVar("T")
 
@@ -60,8 +63,8 @@ class LLMCache(Management):
         generator: Callable[[], Awaitable[T]],
         ttl: Duration | None = None,
         policy: CachePolicy | None = None,
-        params: Mapping[str, Any] | None = None,
-        **named: Any,
+        params: Mapping[str, object] | None = None,
+        **named: object,
     ) -> T: ...
     @overload
     async def get_or_generate(
@@ -71,8 +74,8 @@ class LLMCache(Management):
         generator: Callable[[], T],
         ttl: Duration | None = None,
         policy: CachePolicy | None = None,
-        params: Mapping[str, Any] | None = None,
-        **named: Any,
+        params: Mapping[str, object] | None = None,
+        **named: object,
     ) -> T: ...
     async def get_or_generate(
         self,
@@ -81,8 +84,8 @@ class LLMCache(Management):
         generator: Callable[[], Any],
         ttl: Duration | None = None,
         policy: CachePolicy | None = None,
-        params: Mapping[str, Any] | None = None,
-        **named: Any,
+        params: Mapping[str, object] | None = None,
+        **named: object,
     ) -> Any:
         """The value for these params: kept from before, or made now by `generator` and kept.
 
@@ -115,8 +118,8 @@ class LLMCache(Management):
         generator: Callable[[], Awaitable[T]],
         ttl: Duration | None = None,
         policy: CachePolicy | None = None,
-        params: Mapping[str, Any] | None = None,
-        **named: Any,
+        params: Mapping[str, object] | None = None,
+        **named: object,
     ) -> T: ...
     @overload
     def get_or_generate_sync(
@@ -126,8 +129,8 @@ class LLMCache(Management):
         generator: Callable[[], T],
         ttl: Duration | None = None,
         policy: CachePolicy | None = None,
-        params: Mapping[str, Any] | None = None,
-        **named: Any,
+        params: Mapping[str, object] | None = None,
+        **named: object,
     ) -> T: ...
     def get_or_generate_sync(
         self,
@@ -136,8 +139,8 @@ class LLMCache(Management):
         generator: Callable[[], Any],
         ttl: Duration | None = None,
         policy: CachePolicy | None = None,
-        params: Mapping[str, Any] | None = None,
-        **named: Any,
+        params: Mapping[str, object] | None = None,
+        **named: object,
     ) -> Any:
         """As `get_or_generate`, for code that is not async.
 
@@ -148,7 +151,55 @@ class LLMCache(Management):
         value = self.engine.from_memory(call.identity, call.policy, call.codec)
         return self.engine.answer_sync(call).value if value is NOT_IN_MEMORY else value
 
-    def __enter__(self) -> LLMCache:
+    def warm_plan(
+        self,
+        calls: Mapping[Callable[..., Any], Iterable[Mapping[str, Any]]] | None = None,
+        *,
+        prefix: str | None = None,
+    ) -> WarmPlan:
+        """What `warm` would find fresh and what it would make; nothing is called.
+
+        Args:
+            calls: decorated functions, each with the arguments of its calls; the `[[warm]]`
+                tables in force if left out.
+            prefix: only the tables of this prefix.
+
+        Raises:
+            ConfigError: a function cannot be imported, or does not take what is listed for it.
+            StoreError: the store cannot be read.
+        """
+        from llm_cache import warm_plan
+
+        if calls is None:
+            return warm_plan.plan_of_config(self.engine, prefix)
+        return warm_plan.plan_of_calls(self.engine, calls)
+
+    async def warm(
+        self,
+        plan: WarmPlan | Mapping[Callable[..., Any], Iterable[Mapping[str, Any]]] | None = None,
+        *,
+        refresh: bool = False,
+        on_event: Callable[[WarmEvent], object] | None = None,
+    ) -> WarmReport:
+        """Makes what is planned and is not fresh, as `llm-cache warm` does.
+
+        Args:
+            plan: from `warm_plan`, or what that takes; the `[[warm]]` tables in force if left out.
+            refresh: makes what is fresh, too.
+            on_event: told what happens to each item, on this event loop.
+
+        Returns:
+            How many were fresh and made, and what failed with which error: a generator that
+            raises stops no other.
+        """
+        from llm_cache.warm import Warming
+        from llm_cache.warm_plan import WarmPlan
+
+        if not isinstance(plan, WarmPlan):
+            plan = await self.engine.off_loop(partial(self.warm_plan, plan))
+        return await Warming(self.engine, plan, refresh=refresh, on_event=on_event).run()
+
+    def __enter__(self) -> Self:
         """The cache itself, closed at the end of the block."""
         return self
 
@@ -161,7 +212,7 @@ class LLMCache(Management):
         """Closes the cache."""
         self.close()
 
-    async def __aenter__(self) -> LLMCache:
+    async def __aenter__(self) -> Self:
         """The cache itself, closed at the end of the block."""
         return self
 
@@ -183,8 +234,8 @@ class LLMCache(Management):
         prefix: str,
         generator: Callable[[], Any],
         policy: CachePolicy | None,
-        params: Mapping[str, Any] | None,
-        named: Mapping[str, Any],
+        params: Mapping[str, object] | None,
+        named: Mapping[str, object],
     ) -> Call:
         codec = codec_of(generator)
         return make_call(self.engine, prefix, generator, policy, params, named, codec)

@@ -37,7 +37,9 @@ def escape_name(name: str) -> str:
 def plain(value: object, where: Where, depth: int = 1) -> object:
     """`value` as what orjson writes without losing its type; KeyParamError if there is no such."""
     if depth > MAX_DEPTH:
-        _refuse(where[:1], f"is nested over {MAX_DEPTH} levels deep, or contains itself", "flatten it")
+        _refuse(
+            where[:1], f"is nested over {MAX_DEPTH} levels deep, or contains itself", "flatten it"
+        )
     write = _EXACT.get(type(value)) or _writer_of_kin(value)
     if write is None:
         _refuse(where, f"is {_describe(value)}, which has no stable value", _way_out(value))
@@ -67,8 +69,9 @@ def _describe(value: object) -> str:
 def _way_out(value: object) -> str:
     if isinstance(value, set | frozenset):
         return "pass sorted(...) of it"
-    if isinstance(value, dict | list | tuple | bytes):
-        return f"pass {type(value).__mro__[-2].__name__}(...) of it"
+    for base in (dict, list, tuple, bytes):
+        if isinstance(value, base):
+            return f"pass {base.__name__}(...) of it"
     if callable(value):
         return "pass a name for it"
     return "pass what of it decides the answer (a str, a number, a dict, a dataclass)"
@@ -188,7 +191,9 @@ def _scalar_kin(value: object, where: Where, depth: int) -> object:
 def _exact_of(base: type, value: object) -> object:
     if base is str:
         return str.__str__(cast("str", value))
-    return int.__int__(value) if base is int else float.__float__(cast("float", value))  # type: ignore[call-overload]
+    if base is int:
+        return int.__int__(cast("int", value))
+    return float.__float__(cast("float", value))
 
 
 def _named_tuple(value: object, where: Where, depth: int) -> object:
@@ -240,24 +245,33 @@ _EXACT: Final[dict[type, _Writer]] = {
     dt.timedelta: _timedelta,
 }
 
+_REFUSED: Final = (type, list, dict, tuple, set, frozenset, bytes)
+"""What may have more to it than its built-in part, and no sign of what."""
+_BY_KIND: Final[tuple[tuple[type, _Writer], ...]] = (
+    (dt.date, _instant),
+    (dt.time, _instant),
+    (pathlib.PurePath, _path),
+)
+
 
 def _writer_of_kin(value: object) -> _Writer | None:
     """The writer for what is not exactly a built-in type but has a stable value all the same."""
-    if isinstance(value, type):
-        return None
     if isinstance(value, enum.Enum):
         return _enum
     if isinstance(value, str | int | float):
         return None if _has_own_state(value) else _scalar_kin
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return None if _has_own_state(value) else _named_tuple
-    if isinstance(value, dt.date | dt.time):
-        return _instant
-    if isinstance(value, pathlib.PurePath):
-        return _path
-    if isinstance(value, list | dict | tuple | set | frozenset | bytes):
+    if _is_named_tuple(value):
+        return _named_tuple
+    if isinstance(value, _REFUSED):
         return None
+    for kind, write in _BY_KIND:
+        if isinstance(value, kind):
+            return write
     return _dataclass if dataclasses.is_dataclass(value) else _writer_of_pydantic(value)
+
+
+def _is_named_tuple(value: object) -> bool:
+    return isinstance(value, tuple) and hasattr(value, "_fields") and not _has_own_state(value)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _has_own_state(value: object) -> bool:

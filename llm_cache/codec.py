@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 import orjson
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+    from pydantic import BaseModel, TypeAdapter
 
 COMPRESS_FROM_BYTES: Final = 2048
 LARGEST_VALUE_BYTES: Final = 64 * 1024 * 1024
@@ -125,14 +125,14 @@ class _Exact(_Untyped):
 class _Typed:
     """A type of the user's, validated by pydantic."""
 
-    def __init__(self, returned: object) -> None:
+    def __init__(self, returned: Any) -> None:  # noqa: ANN401 - annotations may be anything
         self._returned = returned
 
     @functools.cached_property
     def _adapter(self) -> TypeAdapter[Any]:
-        from pydantic import TypeAdapter  # noqa: PLC0415 - slow to import, and few need it
+        from pydantic import TypeAdapter
 
-        return TypeAdapter(self._returned)
+        return TypeAdapter[Any](self._returned)
 
     def encode(self, value: object) -> Encoded | NotStorable:
         try:
@@ -177,18 +177,19 @@ def is_same(one: object, other: object) -> bool:
     """Whether two values are the same in type and value, all the way down."""
     if type(one) is not type(other):
         return False
-    if isinstance(one, dict):
-        return _same_items(one.items(), cast("dict[object, object]", other).items())
-    if isinstance(one, list | tuple):
-        return _same_items(one, cast("list[object]", other))
-    if isinstance(one, float | decimal.Decimal):
-        return repr(one) == repr(other)
-    if isinstance(one, set | frozenset):
-        return one == other and sorted(map(repr, one)) == sorted(map(repr, cast("set[object]", other)))
-    state, other_state = _state(one), _state(other)
-    if state is not None and other_state is not None:
-        return is_same(state, other_state)
-    return one == other
+    match one:
+        case dict():
+            return _same_items(one.items(), cast("dict[object, object]", other).items())
+        case list() | tuple():
+            return _same_items(one, cast("list[object]", other))
+        case set() | frozenset():
+            ones, others = cast("set[object]", one), cast("set[object]", other)
+            return _same_items(sorted(ones, key=repr), sorted(others, key=repr))
+        case float() | decimal.Decimal():
+            return repr(one) == repr(other)
+        case _:
+            state = _state(one)
+            return one == other if state is None else is_same(state, _state(other))
 
 
 def _same_items(ones: Any, others: Any) -> bool:  # noqa: ANN401 - any two collections
@@ -200,10 +201,11 @@ def _state(value: object) -> list[object] | None:
     if dataclasses.is_dataclass(value):
         return [getattr(value, field.name) for field in dataclasses.fields(value)]
     models = sys.modules.get("pydantic.main")
-    if models is not None and isinstance(value, models.BaseModel):
-        fields = [getattr(value, name) for name in type(value).model_fields]
-        return [*fields, value.model_extra, value.__pydantic_private__]
-    return None
+    if models is None or not isinstance(value, models.BaseModel):
+        return None
+    model = cast("BaseModel", value)
+    fields = [getattr(model, name) for name in type(model).model_fields]
+    return [*fields, model.model_extra, model.__pydantic_private__]
 
 
 def _dump(value: object) -> bytes:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import os
 import threading
 from dataclasses import dataclass
 from functools import partial, update_wrapper
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, overload
 
 from llm_cache.binding import Binding
@@ -81,7 +81,7 @@ class Decorator(Protocol):
     """What `cached_llm_call(...)` returns."""
 
     @overload
-    def __call__(
+    def __call__(  # type: ignore[overload-overlap]  # a coroutine is an R, too: the first wins
         self, function: Callable[P, Coroutine[Any, Any, R]], /
     ) -> CachedAsyncFunction[P, R]: ...
     @overload
@@ -102,7 +102,8 @@ def cached_llm_call(
 
     Args:
         prefix: what kind of content it makes; its own, unless `shared`.
-        ttl: how long an answer is fresh: `"7d"`, a timedelta; or `ttl_hours`, a number.
+        ttl: how long an answer is fresh: `"7d"`, a timedelta, 0 for "do not keep".
+        ttl_hours: the same as a number of hours.
         policy: the same and more; `ttl` goes before it. A `[prefixes.X]` in `cache.toml` goes
             before both.
         exclude: parameters that do not change the answer (`self`, a client): not in the key.
@@ -136,12 +137,7 @@ def cached_llm_call(
             return CachedMethod(answering)
         return _function(answering, ())
 
-    return decorate  # type: ignore[return-value]
-
-
-def binding_of(function: Callable[..., Any]) -> Binding | None:
-    """How a decorated function's calls are keyed; None if it is not decorated."""
-    return getattr(function, "llm_cache_binding", None)
+    return decorate
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +166,7 @@ class _Answering:
 
 
 def _function(answering: _Answering, bound: tuple[Any, ...]) -> Any:  # noqa: ANN401
-    """A real function, so that frameworks see whether it is async; `bound` go first at each call."""
+    """A real function, so that frameworks see whether it is async; `bound` go first in calls."""
     wrapper = _async_function if answering.binding.is_async else _sync_function
     function = wrapper(answering, bound)
     update_wrapper(function, answering.binding.function)
@@ -178,7 +174,11 @@ def _function(answering: _Answering, bound: tuple[Any, ...]) -> Any:  # noqa: AN
     if bound:
         remaining = list(signature.parameters.values())[len(bound) :]
         function.__signature__ = signature.replace(parameters=remaining)
-    function.key = lambda *args, **kwargs: answering.call((*bound, *args), kwargs).identity.key.hex()
+
+    def key(*args: Any, **kwargs: Any) -> str:  # noqa: ANN401
+        return answering.call(bound + args, kwargs).identity.key.hex()
+
+    function.key = key
     function.llm_cache_binding = answering.binding
     return function
 
@@ -279,15 +279,16 @@ def _claim(prefix: str, function: Callable[..., Any], *, shared: bool) -> None:
     code = getattr(inspect.unwrap(function), "__code__", None)
     file = code.co_filename if code else ""
     # What is typed into a notebook or a prompt has another "file" each time.
-    place = os.path.realpath(file) if os.path.isfile(file) else "<interactive>"
+    place = str(Path(file).resolve()) if Path(file).is_file() else "<interactive>"
     claim = (place, function.__qualname__)
     with _claiming:
         holder = _claims.get(prefix)
         if holder is not None and holder[0] != claim and not (shared and holder[1]):
             file, name = holder[0]
             msg = (
-                f"prefix {prefix!r} belongs to {name} in {file}, and {claim[1]} in {claim[0]} claims it "
-                "too: give each its own, or pass shared=True to both if equal arguments mean equal answers"
+                f"prefix {prefix!r} belongs to {name} in {file}, and {claim[1]} in {claim[0]} "
+                "claims it too: give each its own, or pass shared=True to both if equal arguments "
+                "mean equal answers"
             )
             raise PrefixConflictError(msg)
         _claims[prefix] = claim, shared

@@ -45,7 +45,7 @@ class AsyncDriver:
 
     async def run(self, steps: Steps[T]) -> T:
         """Carries `steps` out to their end."""
-        advance, reply = cast("Callable[[Any], Step]", steps.send), None
+        advance, reply = steps.send, None
         while True:
             try:
                 step = advance(reply)
@@ -112,7 +112,7 @@ class SyncDriver:
 
     def run(self, steps: Steps[T]) -> T:
         """Carries `steps` out to their end."""
-        advance, reply = cast("Callable[[Any], Step]", steps.send), None
+        advance, reply = steps.send, None
         while True:
             try:
                 step = advance(reply)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import time
 import weakref
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -20,12 +19,11 @@ from llm_cache.usage import UsageCounter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
 
     from llm_cache.codec import Codec
     from llm_cache.config import CacheConfig
     from llm_cache.keys import Identity
-    from llm_cache.policy import CachePolicy, Policy
+    from llm_cache.policy import Policy
 
 POOL_THREADS: Final = 4
 LAND_WITHIN_S: Final = 5.0
@@ -98,9 +96,7 @@ class Engine:
             return
         self._is_closed = True
         _open_engines.discard(self)
-        ends_at = time.monotonic() + land_within_s
-        while self.parts.flights.under_way() and time.monotonic() < ends_at:
-            time.sleep(0.005)
+        self.parts.flights.wait_until_stored(land_within_s)
         self.parts.usage.close()
         self.parts.tier.clear()
         self.parts.store.close()

@@ -64,8 +64,9 @@ class EntryInfo:
     def __repr__(self) -> str:
         """What a reader needs to recognise it: the keys and bodies are long."""
         return (
-            f"{type(self).__name__}(id={self.id!r}, prefix={self.prefix!r}, params={self.params!r}, "
-            f"created_at={self.created_at!r}, size_bytes={self.size_bytes}, hits={self.hits})"
+            f"{type(self).__name__}(id={self.id!r}, prefix={self.prefix!r}, "
+            f"params={self.params!r}, created_at={self.created_at!r}, "
+            f"size_bytes={self.size_bytes}, hits={self.hits})"
         )
 
     @property

@@ -1,12 +1,12 @@
 """Every error this package raises on purpose.
 
     CacheError
-    ├── ConfigError               (ValueError)    a setting is wrong: says file, line and key
-    ├── KeyParamError             (TypeError)     a param has no stable value to make a key of
-    ├── PrefixError               (ValueError)    a prefix is empty, too long, or has other characters
+    ├── ConfigError               (ValueError)    a setting is wrong
+    ├── KeyParamError             (TypeError)     a param has no stable value for a key
+    ├── PrefixError               (ValueError)    a prefix is not allowed
     ├── PrefixConflictError                       two functions claim one prefix
-    ├── RecursiveGenerationError  (RuntimeError)  a generator waits for itself, directly or over others
-    ├── GenerationTimeoutError    (TimeoutError)  a generator took longer than its policy allows
+    ├── RecursiveGenerationError  (RuntimeError)  a generator waits for itself
+    ├── GenerationTimeoutError    (TimeoutError)  a generator took longer than it may
     ├── ReplayMissError           (LookupError)   mode is replay and there is no recording
     └── StoreError                                the store could not do what was asked
 

@@ -101,6 +101,7 @@ class Flights:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.RLock()
+        self._some_stored = threading.Condition(self._lock)
         self._open_to_join: dict[tuple[bytes, bool], Flight] = {}
         self._not_yet_stored: set[Flight] = set()
         self._monotonic = monotonic
@@ -139,32 +140,40 @@ class Flights:
             if flight.future.done():
                 return
             if not isinstance(ending, Landed):
-                self._not_yet_stored.discard(flight)
+                self._is_over(flight)
                 flight.is_void = True
         flight.future.set_result(ending)
 
     def stored(self, flight: Flight) -> None:
         """The store has the flight's value, or will never have it."""
         with self._lock:
-            self._not_yet_stored.discard(flight)
+            self._is_over(flight)
 
     def void(self, matches: Callable[[Identity], bool]) -> None:
         """What these flights make goes to their callers, is not stored, and nobody joins them."""
         with self._lock:
             for flight in [f for f in self._not_yet_stored if matches(f.identity)]:
                 flight.is_void = True
-                self._not_yet_stored.discard(flight)
+                self._is_over(flight)
                 self._close_to_joining(flight)
 
-    def under_way(self) -> list[Flight]:
-        """The flights that have not landed, or whose values are still on their way to the store."""
-        with self._lock:
-            return list(self._not_yet_stored)
+    def wait_until_stored(self, timeout_s: float, key: bytes | None = None) -> bool:
+        """Waits for the flights of `key`, or all, and for their values to be in the store."""
+
+        def is_clear() -> bool:
+            return not any(key in (None, f.identity.key) for f in self._not_yet_stored)
+
+        with self._some_stored:
+            return self._some_stored.wait_for(is_clear, timeout_s)
 
     def abandon_if_stranded(self, flight: Flight) -> None:
         """Ends a flight whose event loop will never run it on, so that a waiter takes over."""
         if flight.is_stranded(self._monotonic()):
             self.land(flight, Abandoned(None))
+
+    def _is_over(self, flight: Flight) -> None:
+        self._not_yet_stored.discard(flight)
+        self._some_stored.notify_all()
 
     def _close_to_joining(self, flight: Flight) -> None:
         for refresh in (False, True):

@@ -9,7 +9,7 @@ variant 0 and an unset tenant or version are empty.
 
 Canonical JSON is compact, sorted by name, and keeps types apart: `1`, `1.0` and `"1"` differ.
 What JSON has no form for is an object with one tag, `{"$date": "2026-11-22"}`; a name of the
-user's that begins with `$` is written with a second one, so that no plain value equals a tagged one.
+user's that begins with `$` is written with a second one, so that no plain value equals a tagged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -40,7 +40,9 @@ def check_prefix(prefix: str) -> str:
     if prefix in _checked_prefixes:
         return prefix
     if type(prefix) is not str:
-        msg = f"prefix {prefix!r} is a {type(prefix).__name__}: write it as a str, like 'intro_page'"
+        msg = (
+            f"prefix {prefix!r} is a {type(prefix).__name__}: write it as a str, like 'intro_page'"
+        )
         raise PrefixError(msg)
     if not _PREFIX.fullmatch(prefix):
         msg = (
@@ -53,17 +55,17 @@ def check_prefix(prefix: str) -> str:
     return prefix
 
 
-def canonical_params(params: Mapping[str, object]) -> bytes:
+def canonical_params(params: Mapping[str, Any]) -> bytes:
     """The one JSON text of `params`, in UTF-8: equal exactly where the params are the same.
 
     Raises:
         KeyParamError: a param has no stable value (a set, NaN, a plain object …); it is named.
     """
-    if type(params) is dict and _all_scalars(params):
+    if _all_scalars(params):
         try:
             return orjson.dumps(params, option=orjson.OPT_SORT_KEYS)
         except orjson.JSONEncodeError:
-            pass  # an int over 64 bits or a lone surrogate: the slow way handles or names it
+            pass  # no dict, an int over 64 bits, a lone surrogate: the slow way sorts it out
     named = {escape_name(name): plain(value, (name,)) for name, value in _named(params)}
     return orjson.dumps(named, option=orjson.OPT_SORT_KEYS)
 
@@ -115,14 +117,14 @@ def _text(content: str, what: str) -> bytes:
         raise KeyParamError(msg) from None
 
 
-def _all_scalars(params: Mapping[str, object]) -> bool:
+def _all_scalars(params: Mapping[str, Any]) -> bool:
     for name, value in params.items():
         if type(value) not in _SCALARS or type(name) is not str or name[:1] == "$":
             return False
     return True
 
 
-def _named(params: Mapping[str, object]) -> list[tuple[str, object]]:
+def _named(params: Mapping[str, Any]) -> list[tuple[str, Any]]:
     for name in params:
         if type(name) is not str:
             msg = f"param name {name!r} is a {type(name).__name__}: names are str"

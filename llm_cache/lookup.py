@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from llm_cache.codec import DecodeError, NotStorable, is_immutable
 from llm_cache.entry import Entry, Freshness, judge
 from llm_cache.errors import StoreError
-from llm_cache.flights import Abandoned, Failed, Flight, GaveUp, Landed
+from llm_cache.flights import Abandoned, Failed, Flight, Landed
 from llm_cache.params import redact
 
 if TYPE_CHECKING:
@@ -127,32 +127,13 @@ Steps: TypeAlias = Generator[Step, Any, T]
 
 def lookup(parts: Parts, call: Call) -> Steps[Answer | Failed]:
     """Answers one request: from the store, from a flight under way, or by launching one."""
-    while True:
+    result: Answer | Failed | None = None
+    while result is None:
         if not call.refresh:
-            answer = yield from _from_store(parts, call)
-            if answer is not None:
-                return answer
-        flight, leads = parts.flights.join(call.identity, refresh=call.refresh)
-        try:
-            if leads:
-                yield Launch(flight, _fly(parts, call, flight), call.policy.timeout)
-            ending = yield Wait(flight, call.policy.lock_timeout)
-        finally:
-            parts.flights.leave(flight)
-        match ending:
-            case Landed():
-                answer = _delivered(parts, call, ending, leads=leads)
-                if answer is not None:
-                    return answer
-                return (yield from _alone(parts, call))
-            case Failed():
-                return ending
-            case Abandoned(error) if leads and error is not None:
-                raise error
-            case Abandoned():
-                continue
-            case _:
-                return (yield from _alone(parts, call))
+            result = yield from _from_store(parts, call)
+        if result is None:
+            result = yield from _from_flight(parts, call)
+    return result
 
 
 def _from_store(parts: Parts, call: Call) -> Steps[Answer | None]:
@@ -172,6 +153,29 @@ def _from_store(parts: Parts, call: Call) -> Steps[Answer | None]:
     parts.tier.put(entry, stamp)
     parts.usage.hit(entry, now)
     return Answer(value, Outcome.HIT, entry)
+
+
+def _from_flight(parts: Parts, call: Call) -> Steps[Answer | Failed | None]:
+    """The end of the flight that makes this value; None if it was abandoned: look again."""
+    flight, leads = parts.flights.join(call.identity, refresh=call.refresh)
+    try:
+        if leads:
+            yield Launch(flight, _fly(parts, call, flight), call.policy.timeout)
+        ending = yield Wait(flight, call.policy.lock_timeout)
+    finally:
+        parts.flights.leave(flight)
+    match ending:
+        case Landed():
+            answer = _delivered(parts, call, ending, leads=leads)
+            return answer or (yield from _alone(parts, call))
+        case Failed():
+            return ending
+        case Abandoned(error):
+            if leads and error is not None:
+                raise error
+            return None
+        case _:
+            return (yield from _alone(parts, call))
 
 
 def _delivered(parts: Parts, call: Call, landed: Landed, *, leads: bool) -> Answer | None:
@@ -234,15 +238,16 @@ def _make(parts: Parts, call: Call, flight: Flight) -> Steps[Landed]:
     begun = parts.monotonic()
     value = yield _generate(call)
     seconds = parts.monotonic() - begun
-    parts.usage.count(
-        identity.tenant, identity.prefix, generations=1, generation_seconds=seconds
-    )
+    parts.usage.count(identity.tenant, identity.prefix, generations=1, generation_seconds=seconds)
     made = new_entry(parts, call, value, generation_seconds=seconds)
     if isinstance(made, NotStorable):
         parts.flights.stored(flight)
         parts.usage.count(identity.tenant, identity.prefix, not_stored=1)
         parts.notices.once(
-            ("not stored", identity.prefix), "%s: a value is not kept: %s", identity.prefix, made.reason
+            ("not stored", identity.prefix),
+            "%s: a value is not kept: %s",
+            identity.prefix,
+            made.reason,
         )
         return Landed(value, None)
     if not call.refresh and not flight.is_void:
@@ -325,4 +330,3 @@ def make_room(parts: Parts) -> None:
 def _tell_of_trouble(parts: Parts, error: StoreError) -> None:
     parts.usage.of_process.errors += 1
     parts.notices.once(("store",), "the cache goes on without its store: %s", error)
-

@@ -54,8 +54,8 @@ class Management:
         /,
         prefix: str,
         policy: CachePolicy | None = None,
-        params: Mapping[str, Any] | None = None,
-        **named: Any,
+        params: Mapping[str, object] | None = None,
+        **named: object,
     ) -> Entry | None:
         """The entry that a lookup would answer from, or None; never generates, counts nothing."""
         call = self._asked(prefix, policy, params, named)
@@ -68,8 +68,8 @@ class Management:
         value: object,
         ttl: Duration | None = None,
         policy: CachePolicy | None = None,
-        params: Mapping[str, Any] | None = None,
-        **named: Any,
+        params: Mapping[str, object] | None = None,
+        **named: object,
     ) -> None:
         """Keeps `value` for these params, in place of what was there.
 
@@ -92,8 +92,8 @@ class Management:
         /,
         prefix: str,
         policy: CachePolicy | None = None,
-        params: Mapping[str, Any] | None = None,
-        **named: Any,
+        params: Mapping[str, object] | None = None,
+        **named: object,
     ) -> Removed:
         """Drops exactly the entry of these params; returns how many that were, 0 or 1.
 
@@ -190,13 +190,16 @@ class Management:
         self,
         prefix: str,
         policy: CachePolicy | None,
-        params: Mapping[str, Any] | None,
-        named: Mapping[str, Any],
+        params: Mapping[str, object] | None,
+        named: Mapping[str, object],
         reserved: frozenset[str] = _RESERVED,
     ) -> Call:
         taken = sorted(reserved & named.keys())
         if taken:
-            msg = f"{taken[0]!r} is an option of get_or_generate: a param of that name goes into params={{...}}"
+            msg = (
+                f"{taken[0]!r} is an option of get_or_generate: "
+                "a param of that name goes into params={...}"
+            )
             raise KeyParamError(msg)
         return make_call(self.engine, prefix, _never, policy, params, named, UNTYPED)
 
@@ -206,8 +209,8 @@ def make_call(
     prefix: str,
     generator: Callable[[], object],
     policy: CachePolicy | None,
-    params: Mapping[str, Any] | None,
-    named: Mapping[str, Any],
+    params: Mapping[str, object] | None,
+    named: Mapping[str, object],
     codec: Codec,
 ) -> Call:
     """A request from what a caller wrote. Raises PrefixError and KeyParamError."""

@@ -22,7 +22,16 @@ _OVERHEAD_BYTES: Final = 1200
 class Slot:
     """An entry in memory, with what is needed to answer from it at once."""
 
-    __slots__ = ("_codec", "_policy", "_value", "entry", "fresh_from", "fresh_until", "hit", "stamp")
+    __slots__ = (
+        "_codec",
+        "_policy",
+        "_value",
+        "entry",
+        "fresh_from",
+        "fresh_until",
+        "hit",
+        "stamp",
+    )
 
     def __init__(self, entry: Entry, stamp: bytes) -> None:
         self.entry = entry
@@ -36,7 +45,12 @@ class Slot:
     @property
     def size_bytes(self) -> int:
         """What the slot takes of `max_memory`."""
-        return self.entry.size_bytes + self.entry.value_bytes + len(self.entry.params_json) + _OVERHEAD_BYTES
+        return (
+            self.entry.size_bytes
+            + self.entry.value_bytes
+            + len(self.entry.params_json)
+            + _OVERHEAD_BYTES
+        )
 
     def is_fresh(self, policy: Policy, now: float) -> bool:
         """Whether the entry is fresh; the window is worked out anew only for another policy."""
@@ -124,4 +138,3 @@ class MemoryTier:
                 return
             slot.hit = False
             self._slots.move_to_end(key)
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from datetime import timedelta
 from typing import Final, cast
@@ -13,20 +14,20 @@ REDACTED: Final = "<redacted>"
 _REDACTED_TAG: Final = {"$redacted": True}
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SECRET_WORDS: Final = frozenset(
-    {"authorization", "credential", "credentials", "passwd", "password", "secret", "secrets", "token",
-     "apikey", "passphrase"}
+    {"apikey", "authorization", "credential", "credentials", "passphrase", "passwd", "password",
+     "secret", "secrets", "token"}
 )  # fmt: skip
 _SECRET_PAIRS: Final = frozenset({("api", "key"), ("access", "key"), ("private", "key")})
 
 
 def looks_secret(name: str) -> bool:
-    """Whether a param of this name is taken for a credential: `api_key`, `X-Auth-Token` …
+    """Whether a param of this name is taken for a credential, like `api_key`.
 
     Whole words count, so `max_tokens` and `tokenizer` are no secrets.
     """
     words = [word.lower() for word in _WORDS.findall(name)]
     return not _SECRET_WORDS.isdisjoint(words) or any(
-        pair in _SECRET_PAIRS for pair in zip(words, words[1:], strict=False)
+        pair in _SECRET_PAIRS for pair in itertools.pairwise(words)
     )
 
 
@@ -96,15 +97,15 @@ def _shown(value: object) -> object:
 
 def _shown_tagged(kind: str, class_name: str, content: object) -> object:
     match kind, content:
-        case ("redacted" | "secret"), _:
+        case (("redacted" | "secret"), _):
             return REDACTED
-        case "enum", [str(member), _]:
-            return f"{class_name}.{member}"
+        case "enum", list():
+            return f"{class_name}.{cast('list[object]', content)[0]}"
         case "int", str(digits):
             return f"-0x{digits[1:]}" if digits.startswith("-") else f"0x{digits}"
-        case "timedelta", [int(days), int(seconds), int(microseconds)]:
-            return str(timedelta(days, seconds, microseconds))
-        case ("dataclass" | "model" | "tuple"), dict():
+        case "timedelta", list():
+            return str(timedelta(*cast("list[int]", content)))
+        case (("dataclass" | "model" | "tuple"), dict()):
             return _shown_dict(cast("dict[str, object]", content))
         case _:
             return content

@@ -7,13 +7,15 @@ file, the decorator, `[defaults]` of the file, the built-in values. So what an o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from llm_cache.errors import ConfigError
 from llm_cache.units import Duration, format_duration, hours_to_seconds, to_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 DAY_S: Final = 86_400.0
 DEFAULT_TTL_S: Final = DAY_S

@@ -21,9 +21,10 @@ def codec_of(function: Callable[..., object]) -> Codec:
     An annotation that cannot be resolved (its name exists for type checkers only) counts as none.
     """
     bare = _bare(function)
-    annotation = getattr(bare, "__annotations__", {}).get("return", UNTYPED)
-    if annotation is UNTYPED:
+    annotations: dict[str, Any] = getattr(bare, "__annotations__", {})
+    if "return" not in annotations:
         return UNTYPED
+    annotation = annotations["return"]
     if isinstance(annotation, str):
         return _codec_of_text(annotation, bare.__module__, _local_types(bare))
     return _codec_of_annotation(annotation)

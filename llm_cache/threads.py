@@ -7,6 +7,7 @@ import contextvars
 import queue
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -73,10 +74,8 @@ async def settled(future: Future[Any], timeout_s: float | None) -> bool:
     woken = loop.create_future()
 
     def wake(_: Future[Any]) -> None:
-        try:
+        with suppress(RuntimeError):  # the waiting loop is closed: nobody waits any more
             loop.call_soon_threadsafe(_set, woken)
-        except RuntimeError:
-            pass  # the waiting loop is closed: nobody waits any more
 
     future.add_done_callback(wake)
     try:

@@ -46,7 +46,9 @@ def parse_duration(text: str) -> float:
     while position < len(cleaned):
         found = _DURATION.match(cleaned, position)
         if found is None or found[2].lower() not in _UNIT_S:
-            msg = f"{text!r} is not a duration: write a number and a unit, like '90s', '1h30m', '7d'"
+            msg = (
+                f"{text!r} is not a duration: write a number and a unit, like '90s', '1h30m', '7d'"
+            )
             raise ValueError(msg)
         total += float(found[1]) * _UNIT_S[found[2].lower()]
         position = found.end()
@@ -121,7 +123,8 @@ def format_duration(seconds: float) -> str:
     """`seconds` in the form `parse_duration` reads, exact to the millisecond: `"1h30m"`."""
     if seconds == FOREVER:
         return "forever"
-    rest_ms, parts = round(seconds * 1000), []
+    rest_ms = round(seconds * 1000)
+    parts: list[str] = []
     for unit, size_s in _SHOWN_UNITS:
         count, rest_ms = divmod(rest_ms, size_s * 1000)
         if count:

@@ -128,9 +128,7 @@ class UsageCounter:
             summed[group].add(Usage(hits=use.hits, saved_seconds=saved))
         return [UsageDay(day, *group, usage) for group, usage in summed.items()]
 
-    def _put_back(
-        self, uses: dict[bytes, _Use], counts: dict[tuple[str, str, str], Usage]
-    ) -> None:
+    def _put_back(self, uses: dict[bytes, _Use], counts: dict[tuple[str, str, str], Usage]) -> None:
         with self._lock:
             for key, use in uses.items():
                 again = self._uses.setdefault(key, _Use(use.entry))

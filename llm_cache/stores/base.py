@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -43,7 +43,8 @@ class Removed(int):
 
     groups: tuple[Group, ...]
 
-    def __new__(cls, groups: Iterable[Group] = ()) -> Removed:
+    def __new__(cls, groups: Iterable[Group] = ()) -> Self:
+        """The sum of `groups`, empty ones left out."""
         kept = tuple(group for group in groups if group.entries)
         self = super().__new__(cls, sum(group.entries for group in kept))
         self.groups = kept
@@ -144,7 +145,9 @@ class Store(Protocol):
         """Drops what is expired at `now` under the policy of its prefix, and old trash."""
         ...
 
-    def make_room(self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool) -> Removed:
+    def make_room(
+        self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool
+    ) -> Removed:
         """Brings the store under its size limit: old trash, the expired, then the least used."""
         ...
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 import time
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
 import apsw
@@ -14,7 +13,8 @@ import apsw
 from llm_cache.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator
+    from pathlib import Path
 
 BUSY_WAIT_S: Final = 2.0
 _PAUSE_S: Final = (0.001, 0.012)
@@ -25,8 +25,6 @@ _SETTINGS: Final = (
     (apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0),
     (apsw.SQLITE_DBCONFIG_ENABLE_VIEW, 0),
 )
-
-Bindings = "Sequence[Any] | Mapping[str, Any]"
 
 
 def connect(path: Path, *, private_like: Path) -> apsw.Connection:
@@ -66,11 +64,12 @@ def run(connection: apsw.Connection, sql: str, bindings: Any = ()) -> list[tuple
 
     apsw executes lazily: a statement whose rows are not taken has not been carried out.
     """
-    return connection.execute(sql, bindings).fetchall()
+    cursor = cast("Any", connection).execute(sql, bindings)
+    return cast("list[tuple[Any, ...]]", cursor.fetchall())
 
 
 @contextmanager
-def store_errors(doing: str, path: Path) -> Iterator[None]:
+def store_errors(doing: str, path: Path) -> Generator[None]:
     """Turns whatever SQLite or the file system raise into StoreError."""
     try:
         yield

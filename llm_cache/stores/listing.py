@@ -25,7 +25,8 @@ def pages(
 ) -> Iterator[EntryInfo]:
     """The selected entries, by prefix and newest first."""
     where, bindings = clause(which)
-    after, after_bindings = "", ()
+    after = ""
+    after_bindings: tuple[Any, ...] = ()
     left = limit
     while left is None or left > 0:
         size = PAGE if left is None else min(PAGE, left)

@@ -58,8 +58,10 @@ def expired_clauses(prefix: str, policy: Policy, now: float) -> list[Clause]:
     return [
         *conditions,
         (
-            "prefix = ? AND call_ttl IS NULL AND decorator_ttl IS NOT NULL "
-            "AND created_at + decorator_ttl <= ?",
+            (
+                "prefix = ? AND call_ttl IS NULL AND decorator_ttl IS NOT NULL "
+                "AND created_at + decorator_ttl <= ?"
+            ),
             (prefix, cut),
         ),
         (
@@ -72,13 +74,9 @@ def expired_clauses(prefix: str, policy: Policy, now: float) -> list[Clause]:
 def measure(connection: apsw.Connection, condition: Clause, why: str) -> Group:
     """How much a condition selects."""
     where, bindings = condition
-    row = run(
-        connection,
-        "SELECT count(*), ifnull(sum(size_bytes), 0), ifnull(sum(generation_seconds), 0.0) "
-        f"FROM entries WHERE {where}",  # noqa: S608 - our own conditions, values are bound
-        bindings,
-    )[0]
-    return Group(why, *row)
+    measures = "count(*), ifnull(sum(size_bytes), 0), ifnull(sum(generation_seconds), 0.0)"
+    sql = f"SELECT {measures} FROM entries WHERE {where}"  # noqa: S608 - our own conditions, values are bound
+    return Group(why, *run(connection, sql, bindings)[0])
 
 
 def remove(

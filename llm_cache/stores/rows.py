@@ -77,13 +77,15 @@ def to_entry(row: Sequence[Any]) -> Entry:
 
 def to_info(row: Sequence[Any], *, id_digits: int) -> EntryInfo:
     """What a row of `INFO_COLUMNS` tells of an entry."""
-    info = list(row[:_INFO_END])
+    info: list[Any] = [*row[:_INFO_END], id_digits]
     info[_REDACTED] = bool(info[_REDACTED])
-    return EntryInfo(*info, id_digits=id_digits)
+    return EntryInfo(*info)
 
 
 def checksum(info: Sequence[Any], body: bytes) -> bytes:
     """16 bytes over all of an entry but its use, which changes."""
     # ascii() of str, int, float and None is the same in every Python; repr() is not.
     told = ascii((*info[_TOLD], len(info[2]))).encode()
-    return hashlib.sha256(b"".join((told, info[0], info[1], info[2], body))).digest()[:CHECKSUM_BYTES]
+    return hashlib.sha256(b"".join((told, info[0], info[1], info[2], body))).digest()[
+        :CHECKSUM_BYTES
+    ]

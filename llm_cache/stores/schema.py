@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from llm_cache.errors import StoreError
+from llm_cache.stores.connection import run
 
 if TYPE_CHECKING:
     import apsw
@@ -112,18 +113,18 @@ def prepare(connection: apsw.Connection, *, path: str) -> None:
         return
     if version == 0:
         # Only an empty file takes these; both must come before the first table.
-        _drain(connection, "PRAGMA auto_vacuum = INCREMENTAL")
-        _drain(connection, "PRAGMA journal_mode = WAL")
-    _drain(connection, "BEGIN IMMEDIATE")
+        run(connection, "PRAGMA auto_vacuum = INCREMENTAL")
+        run(connection, "PRAGMA journal_mode = WAL")
+    run(connection, "BEGIN IMMEDIATE")
     try:
         # Another process may have come first: look again under the lock.
         for migration in MIGRATIONS[_version_of_ours(connection, path) :]:
-            _drain(connection, migration)
-        _drain(connection, f"PRAGMA application_id = {APPLICATION_ID}")
-        _drain(connection, f"PRAGMA user_version = {len(MIGRATIONS)}")
-        _drain(connection, "COMMIT")
+            run(connection, migration)
+        run(connection, f"PRAGMA application_id = {APPLICATION_ID}")
+        run(connection, f"PRAGMA user_version = {len(MIGRATIONS)}")
+        run(connection, "COMMIT")
     except BaseException:
-        _drain(connection, "ROLLBACK")
+        run(connection, "ROLLBACK")
         raise
 
 
@@ -144,8 +145,4 @@ def _version_of_ours(connection: apsw.Connection, path: str) -> int:
 
 
 def _number(connection: apsw.Connection, sql: str) -> int:
-    return int(str(connection.execute(sql).get))
-
-
-def _drain(connection: apsw.Connection, sql: str) -> None:
-    connection.execute(sql).fetchall()
+    return int(run(connection, sql)[0][0])

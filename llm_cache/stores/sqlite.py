@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from llm_cache.stamps import FILE_NAME as STAMPS_FILE_NAME
@@ -44,6 +45,7 @@ CLOSE_WAIT_S: Final = 5.0
 EVICT_TO: Final = 0.9
 """Room is made down to this part of the limit, so that not every write has to make some."""
 _SWEPT_AT_ONCE: Final = 500
+_EVICTED_AT_ONCE: Final = 50
 _GET: Final = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE key = ?"  # noqa: S608 - our own names
 
 
@@ -120,13 +122,10 @@ class SqliteStore:
     def remove(self, which: Selection, *, keep: bool = False) -> Removed:
         """Drops entries, at once for every later `get`; `keep` moves them to the trash."""
         keep_at = self._clock() if keep else None
-        groups = [
-            self._write(
-                "delete from",
-                lambda c, part=part: remove(c, clause(part), "invalidated", keep_at=keep_at),
-            )
-            for part in _parts(which)
-        ]
+        groups: list[Group] = []
+        for part in _parts(which):
+            take_out = partial(remove, condition=clause(part), why="invalidated", keep_at=keep_at)
+            groups.append(self._write("delete from", take_out))
         if which == EVERYTHING and not keep:
             self._write("delete from", lambda c: run(c, "DELETE FROM trash"))
         self._give_back()
@@ -146,7 +145,9 @@ class SqliteStore:
         self._give_back()
         return Removed(_summed(groups))
 
-    def make_room(self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool) -> Removed:
+    def make_room(
+        self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool
+    ) -> Removed:
         """Brings the store under its size limit: old trash, the expired, then the least used."""
         excess = self._used_bytes() - self._max_bytes
         if excess <= 0:
@@ -155,10 +156,12 @@ class SqliteStore:
             return Removed([self._least_used(excess)])
         self._empty_trash(now)
         groups = list(self.prune(policy_of, now, dry_run=False).groups)
-        goal = int(self._max_bytes * EVICT_TO)
-        while self._used_bytes() > goal:
-            least_used = "number IN (SELECT number FROM entries ORDER BY used_at LIMIT 50)"
-            evicted = self._write("delete from", lambda c: remove(c, (least_used, ()), "evicted"))
+        least_used: Clause = (
+            f"number IN (SELECT number FROM entries ORDER BY used_at LIMIT {_EVICTED_AT_ONCE})",  # noqa: S608
+            (),
+        )
+        while self._used_bytes() > self._max_bytes * EVICT_TO:
+            evicted = self._write("delete from", lambda c: remove(c, least_used, "evicted"))
             if not evicted.entries:
                 break
             groups.append(evicted)
@@ -217,11 +220,11 @@ class SqliteStore:
 
     def _reader(self) -> apsw.Connection:
         try:
-            return self._of_thread.reader
+            reader: apsw.Connection = self._of_thread.reader
         except AttributeError:
             self.open()
-            self._of_thread.reader = self._connect()
-            return self._of_thread.reader
+            reader = self._of_thread.reader = self._connect()
+        return reader
 
     def _read(self, sql: str, bindings: Any = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401
         with store_errors("read", self.path):
@@ -295,4 +298,3 @@ def _summed(groups: Iterable[Group]) -> list[Group]:
             s.generation_seconds + g.generation_seconds,
         )
     return list(sums.values())
-

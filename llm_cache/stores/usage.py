@@ -40,4 +40,7 @@ def read(connection: apsw.Connection) -> list[UsageDay]:
         connection,
         f"SELECT day, tenant, prefix, model, {', '.join(_COUNTS)} FROM usage ORDER BY day, prefix",  # noqa: S608
     )
-    return [UsageDay(*row[:4], Usage(**dict(zip(_COUNTS, row[4:], strict=True)))) for row in rows]
+    return [
+        UsageDay(day, tenant, prefix, model, Usage(**dict(zip(_COUNTS, counts, strict=True))))
+        for day, tenant, prefix, model, *counts in rows
+    ]

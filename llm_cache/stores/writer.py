@@ -52,7 +52,9 @@ class Writer:
                 msg = "the cache is closed: open a new one"
                 raise StoreError(msg)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="llm-cache writer", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._work, name="llm-cache writer", daemon=True
+                )
                 self._thread.start()
             self._jobs.put(job)
         return job.done
@@ -113,7 +115,7 @@ def _carry_out(
     run(connection, "SAVEPOINT job")
     try:
         result = job.write(connection)
-    except Exception as error:  # noqa: BLE001 - goes to whoever submitted it
+    except Exception as error:
         if not connection.in_transaction:
             raise  # SQLite has rolled back everything, as it does on a full disk
         run(connection, "ROLLBACK TO job")

@@ -1,0 +1,197 @@
+"""What there is to warm: the sets of `[[warm]]`, item by item, with what is there already."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import sys
+import typing
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from llm_cache.binding import Binding, binding_of
+from llm_cache.entry import Freshness, judge
+from llm_cache.errors import CacheError, ConfigError
+from llm_cache.lookup import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Mapping
+    from pathlib import Path
+
+    from llm_cache.config import WarmSet
+    from llm_cache.engine import Engine
+    from llm_cache.entry import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class WarmItem:
+    """One entry to be warm."""
+
+    params: Mapping[str, Any]
+    call: Call = field(repr=False)
+    state: Freshness
+    is_there: bool
+    """Whether there is an entry at all; one that is there and missing is expired."""
+
+    @property
+    def prefix(self) -> str:
+        """The prefix it is of."""
+        return self.call.identity.prefix
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSet:
+    """Items that one function makes, and how eagerly."""
+
+    prefix: str
+    items: tuple[WarmItem, ...]
+    is_async: bool
+    concurrency: int = 4
+    retries: int = 3
+    calls_per_second: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WarmPlan:
+    """All there is to warm; making it reads the store and calls nothing."""
+
+    sets: tuple[PlannedSet, ...]
+
+    @property
+    def items(self) -> tuple[WarmItem, ...]:
+        """The items of all sets."""
+        return tuple(item for planned in self.sets for item in planned.items)
+
+
+def plan_of_config(engine: Engine, prefix: str | None = None) -> WarmPlan:
+    """The plan of the `[[warm]]` tables in force, or of those of one prefix.
+
+    Raises ConfigError, naming file and line, if a function cannot be imported or does not take
+    what is listed for it.
+    """
+    config = engine.config
+    base = config.source.parent if config.source else None
+    planned: list[PlannedSet] = []
+    for index, warm_set in enumerate(config.warm):
+        if prefix in (None, warm_set.prefix):
+            where = f"{config.origin(f'warm.{index}.generate')}: [[warm]] {warm_set.prefix}"
+            planned.append(_planned(engine, warm_set, where, base))
+    if prefix is not None and not planned:
+        raise ConfigError(_no_such_set(prefix, [s.prefix for s in config.warm]))
+    return WarmPlan(tuple(planned))
+
+
+def plan_of_calls(
+    engine: Engine, calls: Mapping[Callable[..., Any], Iterable[Mapping[str, Any]]]
+) -> WarmPlan:
+    """The plan of decorated functions, each with the arguments of its calls."""
+    planned: list[PlannedSet] = []
+    for function, arguments in calls.items():
+        binding = binding_of(function)
+        if binding is None:
+            msg = f"{function!r} is not decorated: put @cached_llm_call on what is to be warmed"
+            raise ConfigError(msg)
+        items = tuple(_item(engine, binding, each) for each in arguments)
+        planned.append(PlannedSet(binding.prefix, items, binding.is_async))
+    return WarmPlan(tuple(planned))
+
+
+def _planned(engine: Engine, warm_set: WarmSet, where: str, base: Path | None) -> PlannedSet:
+    function = _imported(warm_set.generate, where, base)
+    binding = binding_of(function) or Binding(function, warm_set.prefix)
+    if binding.prefix != warm_set.prefix:
+        msg = (
+            f"{where}: {warm_set.generate} is decorated for the prefix {binding.prefix!r}: "
+            "write that prefix"
+        )
+        raise ConfigError(msg)
+    coerce = _coercion(binding.function)
+    items: list[WarmItem] = []
+    for number, params in enumerate(warm_set.items(), 1):
+        try:
+            arguments = {name: coerce(name, value) for name, value in params.items()}
+            items.append(_item(engine, binding, arguments))
+        except (TypeError, ValueError) as error:
+            if isinstance(error, CacheError) and not isinstance(error, TypeError):
+                raise
+            msg = f"{where}, item {number} {dict(params)}: {_first_line(error)}"
+            raise ConfigError(msg) from None
+    return PlannedSet(
+        warm_set.prefix,
+        tuple(items),
+        binding.is_async,
+        warm_set.concurrency,
+        warm_set.retries,
+        warm_set.calls_per_second(),
+    )
+
+
+def _item(engine: Engine, binding: Binding, arguments: Mapping[str, Any]) -> WarmItem:
+    policy = engine.policy(binding.prefix, decorator=binding.policy)
+    identity = binding.identity(policy.version, (), arguments)
+    generator = partial(binding.function, **arguments)
+    call = Call(identity, generator, policy, binding.codec)
+    entry: Entry | None = engine.parts.store.get(identity.key)
+    now = engine.parts.clock()
+    state = Freshness.MISSING if entry is None else judge(entry, policy, now)
+    return WarmItem(dict(arguments), call, state, is_there=entry is not None)
+
+
+def _imported(name: str, where: str, base: Path | None) -> Callable[..., Any]:
+    module_name, _, function_name = name.partition(":")
+    try:
+        with _first_on_path(base):
+            found: Any = importlib.import_module(module_name)
+        for part in function_name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        msg = f"{where}: cannot import {name}: {error}; the path starts at {base or 'its own'}"
+        raise ConfigError(msg) from error
+    if not callable(found):
+        msg = f"{where}: {name} is a {type(found).__name__}, not a function"
+        raise ConfigError(msg)
+    function: Callable[..., Any] = found
+    return function
+
+
+@contextmanager
+def _first_on_path(base: Path | None) -> Generator[None]:
+    """Has modules beside the configuration found first; they may import each other later, too."""
+    if base is not None and str(base) not in sys.path:
+        sys.path.insert(0, str(base))
+    yield
+
+
+def _coercion(function: Callable[..., Any]) -> Callable[[str, Any], Any]:
+    """TOML's values as what the function's annotations say: enums, dates, models."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        hints = typing.get_type_hints(inspect.unwrap(function))
+    except Exception:  # noqa: BLE001 - an annotation may be any expression at all
+        hints = {}
+
+    def coerce(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever TOML holds
+        if name not in hints:
+            return value
+        try:
+            return TypeAdapter(hints[name]).validate_python(value)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            msg = f"{name} = {value!r} does not fit its annotation: {problem}"
+            raise ValueError(msg) from None
+
+    return coerce
+
+
+def _no_such_set(prefix: str, there: list[str]) -> str:
+    close = difflib.get_close_matches(prefix, there, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {sorted(set(there))}"
+    return f"no [[warm]] table has the prefix {prefix!r}: {hint}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
