@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from llm_cache.process import get_cache, set_cache
     from llm_cache.stores.base import Removed
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "CacheConfig": "config",
     "CacheError": "errors",
@@ -78,10 +80,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
     """Imports a public name when it is first used (PEP 562), so that importing costs nothing."""
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("llm-cache")
     home = _HOMES.get(name)
     if home is None:
         msg = f"module 'llm_cache' has no attribute {name!r}"
@@ -93,4 +91,4 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands fo
 
 def __dir__() -> list[str]:
     """The public names, imported or not."""
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted({*globals(), *__all__})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import threading
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.errors import ConfigError, KeyParamError
-from llm_cache.keys import Identity, canonical_params, check_prefix
+from llm_cache.keys import canonical_params, check_prefix
 from llm_cache.returns import codec_of
 
 if TYPE_CHECKING:
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
     from llm_cache.codec import Codec
     from llm_cache.policy import CachePolicy
-
-_REMEMBERED: Final = frozenset({str, int, type(None)})
-"""Types whose equal values are the same; True and 1.0 equal 1, so theirs are not here."""
-_REMEMBERED_AT_MOST: Final = 4096
 
 
 def binding_of(function: Callable[..., Any]) -> Binding | None:
@@ -54,37 +50,18 @@ class Binding:
                 f"{function.__qualname__}{self.signature}"
             )
             raise ConfigError(msg)
-        self._codec: Codec | None = None
-        self._identities: dict[object, Identity] = {}
-        self._lock = threading.Lock()
 
-    @property
+    @cached_property
     def codec(self) -> Codec:
         """The codec of the function's return type, looked at when it is first needed."""
-        if self._codec is None:
-            self._codec = codec_of(self.function)
-        return self._codec
+        return codec_of(self.function)
 
-    def identity(self, version: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Identity:
-        """What identifies a call with these arguments.
+    def params_json(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """The canonical params of a call with these arguments.
 
         Raises TypeError if the function does not take them, KeyParamError if one cannot be keyed.
         """
-        if not (
-            _REMEMBERED.issuperset(map(type, args))
-            and _REMEMBERED.issuperset(map(type, kwargs.values()))
-        ):
-            return self._identity(version, args, kwargs)
-        call = (version, args, tuple(kwargs.items()))
-        known = self._identities.get(call)
-        if known is not None:
-            return known
-        identity = self._identity(version, args, kwargs)
-        with self._lock:
-            if len(self._identities) >= _REMEMBERED_AT_MOST:
-                self._identities.clear()
-            self._identities[call] = identity
-        return identity
+        return canonical_params(self.params(args, kwargs))
 
     def params(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The params of a call with these arguments, defaults included, `exclude` left out."""
@@ -103,9 +80,6 @@ class Binding:
                 raise KeyParamError(msg)
             params.update(named)
         return {name: value for name, value in params.items() if name not in self.exclude}
-
-    def _identity(self, version: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Identity:
-        return Identity(self.prefix, canonical_params(self.params(args, kwargs)), version)
 
     def _takes_any_keyword(self) -> bool:
         return any(

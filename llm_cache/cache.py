@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
-    from llm_cache.lookup import Call
     from llm_cache.policy import CachePolicy
+    from llm_cache.steps import Call
     from llm_cache.units import Duration
     from llm_cache.warm import WarmEvent, WarmReport
     from llm_cache.warm_plan import WarmPlan

@@ -18,20 +18,35 @@ import orjson
 from llm_cache.errors import KeyParamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable
 
 MAX_DEPTH: Final = 200
 """Levels of JSON; orjson itself ends at 254."""
 _TAG: Final = "$"
-_INT64: Final = range(-(2**63), 2**63)
+INT64: Final = range(-(2**63), 2**63)
+"""The ints that are written as such. Beyond, Python refuses decimal digits by the thousand, and
+JSON libraries lose them: those are tagged, in hex."""
 
 Where: TypeAlias = tuple[str | int, ...]
 """The way from the param's name to a value inside it."""
 
 
-def escape_name(name: str) -> str:
-    """A user's name so that it cannot be taken for a tag."""
-    return _TAG + name if name.startswith(_TAG) else name
+def plain_dict(
+    pairs: Iterable[tuple[object, object]], where: Where, depth: int
+) -> dict[str, object]:
+    """Named values as what orjson writes; a name cannot be taken for a tag."""
+    named: dict[str, object] = {}
+    for name, item in pairs:
+        if type(name) is not str:
+            kind = cast("type", type(name)).__name__
+            if not where:
+                msg = f"a param's name is of the type {kind}: names are str"
+                raise KeyParamError(msg)
+            _refuse(where, f"has a name of the type {kind}", "use str names")
+        inside = (*where, name)
+        _str(name, inside, depth)
+        named[_TAG + name if name.startswith(_TAG) else name] = plain(item, inside, depth)
+    return named
 
 
 def plain(value: object, where: Where, depth: int = 1) -> object:
@@ -51,8 +66,8 @@ def plain(value: object, where: Where, depth: int = 1) -> object:
 
 def _refuse(where: Where, what: str, way_out: str) -> NoReturn:
     param, *inside = where
-    path = "".join(f"[{step!r}]" for step in inside)
-    location = f"param {param!r}" + (f" (at {param}{path})" if inside else "")
+    path = repr(param)[1:-1] + "".join(f"[{step!r}]" for step in inside)
+    location = f"param {param!r}" + (f" (at {path})" if inside else "")
     msg = (
         f"{location} {what}: {way_out}, or keep it out of the key "
         f"(exclude=({param!r},) on the decorator) if it does not change the answer"
@@ -91,8 +106,7 @@ def _str(value: object, where: Where, _depth: int) -> object:
 
 def _int(value: object, _where: Where, _depth: int) -> object:
     number = cast("int", value)
-    # Beyond 64 bits in hex: Python refuses decimal digits by the thousand, orjson loses them.
-    return number if number in _INT64 else _tagged("int", f"{number:x}")
+    return number if number in INT64 else _tagged("int", f"{number:x}")
 
 
 def _float(value: object, where: Where, _depth: int) -> object:
@@ -113,14 +127,7 @@ def _list(value: object, where: Where, depth: int) -> object:
 
 
 def _dict(value: object, where: Where, depth: int) -> object:
-    named: dict[str, object] = {}
-    for name, item in cast("dict[object, object]", value).items():
-        if type(name) is not str:
-            kind = type(name).__name__
-            _refuse(where, f"has the {kind} {name!r} as a name", "use str names in dicts")
-        _str(name, where, depth)
-        named[escape_name(name)] = plain(item, (*where, name), depth + 1)
-    return named
+    return plain_dict(cast("dict[object, object]", value).items(), where, depth + 1)
 
 
 # What has a tag
@@ -140,7 +147,8 @@ def _decimal(value: object, where: Where, _depth: int) -> object:
     number = cast("decimal.Decimal", value)
     if not number.is_finite():
         _refuse(where, f"is the Decimal {number}", "pass None or a number")
-    return _tagged("decimal", str(number))
+    # In a context of our own: the thread's decides between e and E.
+    return _tagged("decimal", decimal.Context(capitals=1).to_sci_string(number))
 
 
 def _uuid(value: object, _where: Where, _depth: int) -> object:
@@ -177,7 +185,8 @@ def _enum(value: object, where: Where, depth: int) -> object:
         content = plain(member.value, where, depth + 2)
     except KeyParamError:
         content = None  # an enum of plain objects: its names are all that is stable
-    return _tagged("enum", [member.name, content], type(value).__name__)
+    # A combination of flags may have no name.
+    return _tagged("enum", [plain(member.name, where, depth), content], type(value).__name__)
 
 
 def _scalar_kin(value: object, where: Where, depth: int) -> object:
@@ -199,24 +208,30 @@ def _exact_of(base: type, value: object) -> object:
 def _named_tuple(value: object, where: Where, depth: int) -> object:
     names = cast("tuple[str, ...]", getattr(value, "_fields"))  # noqa: B009 - no such attribute in its type
     pairs = zip(names, cast("tuple[object, ...]", value), strict=True)
-    return _tagged("tuple", _fields(pairs, where, depth), type(value).__name__)
+    return _tagged("tuple", plain_dict(pairs, where, depth + 2), type(value).__name__)
 
 
 def _dataclass(value: object, where: Where, depth: int) -> object:
     names = [f.name for f in dataclasses.fields(cast("type", value))]
+    _refuse_if_absent(names, [name for name in names if hasattr(value, name)], where)
     pairs = ((name, getattr(value, name)) for name in names)
-    return _tagged("dataclass", _fields(pairs, where, depth), type(value).__name__)
+    return _tagged("dataclass", plain_dict(pairs, where, depth + 2), type(value).__name__)
 
 
 def _model(value: object, where: Where, depth: int) -> object:
     declared = cast("dict[str, object]", getattr(type(value), "model_fields"))  # noqa: B009
-    pairs = [(name, getattr(value, name)) for name in declared]
+    # Not getattr: reading a deprecated field warns.
+    state = cast("dict[str, object]", vars(value))
+    _refuse_if_absent(list(declared), state, where)
+    pairs = [(name, state[name]) for name in declared]
     pairs += (getattr(value, "model_extra", None) or {}).items()
-    return _tagged("model", _fields(pairs, where, depth), type(value).__name__)
+    return _tagged("model", plain_dict(pairs, where, depth + 2), type(value).__name__)
 
 
-def _fields(pairs: Iterable[tuple[str, object]], where: Where, depth: int) -> dict[str, object]:
-    return {escape_name(n): plain(item, (*where, n), depth + 2) for n, item in pairs}
+def _refuse_if_absent(names: list[str], present: Container[str], where: Where) -> None:
+    absent = [name for name in names if name not in present]
+    if absent:
+        _refuse(where, f"lacks its field {absent[0]!r}", "set it")
 
 
 def _secret(value: object, where: Where, depth: int) -> object:
@@ -245,40 +260,56 @@ _EXACT: Final[dict[type, _Writer]] = {
     dt.timedelta: _timedelta,
 }
 
-_REFUSED: Final = (type, list, dict, tuple, set, frozenset, bytes)
-"""What may have more to it than its built-in part, and no sign of what."""
-_BY_KIND: Final[tuple[tuple[type, _Writer], ...]] = (
-    (dt.date, _instant),
-    (dt.time, _instant),
-    (pathlib.PurePath, _path),
-)
-
 
 def _writer_of_kin(value: object) -> _Writer | None:
     """The writer for what is not exactly a built-in type but has a stable value all the same."""
-    if isinstance(value, enum.Enum):
-        return _enum
-    if isinstance(value, str | int | float):
-        return None if _has_own_state(value) else _scalar_kin
-    if _is_named_tuple(value):
-        return _named_tuple
-    if isinstance(value, _REFUSED):
-        return None
-    for kind, write in _BY_KIND:
+    for kind, is_stable, write in _BY_KIND:
         if isinstance(value, kind):
-            return write
-    return _dataclass if dataclasses.is_dataclass(value) else _writer_of_pydantic(value)
+            return write if is_stable(value) else None
+    if dataclasses.is_dataclass(value):
+        return _dataclass if _is_its_fields(value) else None
+    return _writer_of_pydantic(value)
+
+
+def _always(_: object) -> bool:
+    return True
+
+
+def _never(_: object) -> bool:
+    return False
+
+
+def _is_bare(value: object) -> bool:
+    """Whether a subclass of a built-in carries nothing that its built-in value does not show."""
+    slots = (vars(cls).get("__slots__") for cls in type(value).__mro__)
+    return _has_no_attributes(value) and not any(slots)
+
+
+def _has_no_attributes(value: object) -> bool:
+    return not getattr(value, "__dict__", None)
 
 
 def _is_named_tuple(value: object) -> bool:
-    return isinstance(value, tuple) and hasattr(value, "_fields") and not _has_own_state(value)  # pyright: ignore[reportUnknownArgumentType]
+    return hasattr(value, "_fields") and _is_bare(value)
 
 
-def _has_own_state(value: object) -> bool:
-    """Whether a subclass of a built-in carries something its built-in value does not show."""
-    if getattr(value, "__dict__", None):
+def _is_its_fields(value: object) -> bool:
+    """Whether a dataclass, or a subclass that is none itself, has its fields and no more."""
+    if "__dataclass_fields__" in vars(type(value)):
         return True
-    return any(vars(cls).get("__slots__") for cls in type(value).__mro__)
+    names = {field.name for field in dataclasses.fields(cast("type", value))}
+    return names.issuperset(getattr(value, "__dict__", ()))
+
+
+_BY_KIND: Final[tuple[tuple[type | tuple[type, ...], Callable[[object], bool], _Writer], ...]] = (
+    (enum.Enum, _always, _enum),
+    ((str, int, float), _is_bare, _scalar_kin),
+    (tuple, _is_named_tuple, _named_tuple),
+    ((type, list, dict, set, frozenset, bytes), _never, _constant),
+    ((dt.date, dt.time), _is_bare, _instant),
+    (pathlib.PurePath, _has_no_attributes, _path),
+)
+"""What a value of a kind is written by, and whether that tells all of it; the first counts."""
 
 
 def _writer_of_pydantic(value: object) -> _Writer | None:

@@ -11,11 +11,15 @@ library's, for ints over 64 bits, NaN and lone surrogates), then `+zlib` if it i
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import decimal
+import enum
 import functools
 import json
 import sys
 import zlib
+from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
 COMPRESS_FROM_BYTES: Final = 2048
 LARGEST_VALUE_BYTES: Final = 64 * 1024 * 1024
 """No value is written or unpacked beyond this: a small bomb must not fill the memory."""
+_RULES: Final = ("maxlen", "default_factory")
+"""Attributes of collections (deque, defaultdict) that JSON knows nothing of."""
+_FORMATS: Final = ("json", "json-wide")
 _IMMUTABLE: Final = frozenset({str, int, float, bool, type(None)})
 
 
@@ -74,7 +81,7 @@ def codec_for(returned: object) -> Codec:
     if isinstance(returned, type) and returned in _IMMUTABLE:
         return _exact_codec(returned)
     try:
-        return _typed_codec(returned)
+        return _typed_codec(returned, repr(returned))
     except TypeError:  # an annotation that cannot be hashed
         return _Typed(returned)
 
@@ -83,7 +90,9 @@ class _Untyped:
     """Any JSON value, as itself."""
 
     def encode(self, value: object) -> Encoded | NotStorable:
-        refusal: NotStorable | None = None
+        refusal = _refusal_of_streams(value)
+        if refusal is not None:
+            return refusal
         for encoding, dump in (("json", _dump), ("json-wide", _dump_wide)):
             try:
                 encoded = _compressed(dump(value), encoding)
@@ -135,6 +144,9 @@ class _Typed:
         return TypeAdapter[Any](self._returned)
 
     def encode(self, value: object) -> Encoded | NotStorable:
+        refusal = _refusal_of_streams(value)
+        if refusal is not None:
+            return refusal
         try:
             raw = self._adapter.dump_json(value, by_alias=True, round_trip=True, warnings=False)
             encoded = _compressed(raw, "json")
@@ -169,7 +181,8 @@ def _exact_codec(exact: type) -> Codec:
 
 
 @functools.lru_cache(maxsize=1000)
-def _typed_codec(returned: object) -> Codec:
+def _typed_codec(returned: object, _: str) -> Codec:
+    # With its text: `A | B` equals `B | A`, but validates in another order.
     return _Typed(returned)
 
 
@@ -177,23 +190,42 @@ def is_same(one: object, other: object) -> bool:
     """Whether two values are the same in type and value, all the way down."""
     if type(one) is not type(other):
         return False
+    items = _items(one)
+    if items is not None:
+        others = cast("list[object]", _items(other))
+        same_rules = all(getattr(one, r, None) == getattr(other, r, None) for r in _RULES)
+        return same_rules and len(items) == len(others) and all(map(is_same, items, others))
     match one:
-        case dict():
-            return _same_items(one.items(), cast("dict[object, object]", other).items())
-        case list() | tuple():
-            return _same_items(one, cast("list[object]", other))
-        case set() | frozenset():
-            ones, others = cast("set[object]", one), cast("set[object]", other)
-            return _same_items(sorted(ones, key=repr), sorted(others, key=repr))
         case float() | decimal.Decimal():
             return repr(one) == repr(other)
+        case dt.datetime() | dt.time():
+            return _is_same_time(one, cast("dt.datetime", other))
         case _:
-            state = _state(one)
-            return one == other if state is None else is_same(state, _state(other))
+            return bool(one == other)
 
 
-def _same_items(ones: Any, others: Any) -> bool:  # noqa: ANN401 - any two collections
-    return len(ones) == len(others) and all(map(is_same, ones, others))
+def _items(value: object) -> list[object] | None:
+    """What a value consists of, in an order of its own; None if it is one thing."""
+    if isinstance(value, str | bytes | bytearray | enum.Enum):
+        return None
+    state = _state(value)
+    if state is not None:
+        return state
+    if isinstance(value, Mapping):
+        pairs = cast("Mapping[object, object]", value).items()
+        return sorted(pairs, key=lambda pair: repr(cast("tuple[object, object]", pair)[0]))
+    if isinstance(value, AbstractSet):
+        return sorted(cast("AbstractSet[object]", value), key=repr)
+    if isinstance(value, Collection):
+        return list(cast("Collection[object]", value))
+    return None
+
+
+def _is_same_time(one: dt.datetime | dt.time, other: dt.datetime | dt.time) -> bool:
+    """JSON holds an offset: no zone with rules of its own, and not the second of two times."""
+    zones = [moment.tzinfo for moment in (one, other) if moment.tzinfo is not None]
+    are_fixed = all(zone.utcoffset(None) is not None for zone in zones)
+    return are_fixed and (one, one.utcoffset(), one.fold) == (other, other.utcoffset(), other.fold)
 
 
 def _state(value: object) -> list[object] | None:
@@ -204,8 +236,25 @@ def _state(value: object) -> list[object] | None:
     if models is None or not isinstance(value, models.BaseModel):
         return None
     model = cast("BaseModel", value)
-    fields = [getattr(model, name) for name in type(model).model_fields]
+    # Not getattr: reading a deprecated field warns.
+    fields = [vars(model)[name] for name in type(model).model_fields]
     return [*fields, model.model_extra, model.__pydantic_private__]
+
+
+def _refusal_of_streams(value: object) -> NotStorable | None:
+    """An iterator would be used up by writing it, and its caller find nothing."""
+    try:
+        return _refusal_inside(value)
+    except Exception as error:  # noqa: BLE001 - collections may be the user's code
+        return NotStorable(f"a {_type_name(value)} cannot be read: {error}")
+
+
+def _refusal_inside(value: object) -> NotStorable | None:
+    if isinstance(value, Iterator):
+        kind = _type_name(cast("object", value))
+        return NotStorable(f"a {kind} can be read only once: return a list")
+    inside = map(_refusal_inside, _items(value) or ())
+    return next((refusal for refusal in inside if refusal is not None), None)
 
 
 def _dump(value: object) -> bytes:
@@ -228,6 +277,9 @@ def _compressed(raw: bytes, encoding: str) -> Encoded:
 
 
 def _decompressed(body: bytes, encoding: str) -> bytes:
+    if encoding.removesuffix("+zlib") not in _FORMATS:
+        msg = f"the encoding {encoding!r} is of a newer release"
+        raise DecodeError(msg)
     if not encoding.endswith("+zlib"):
         return body
     stream = zlib.decompressobj()
@@ -245,15 +297,12 @@ def _decompressed(body: bytes, encoding: str) -> bytes:
 def _load(body: bytes, encoding: str) -> Any:  # noqa: ANN401 - any JSON value
     raw = _decompressed(body, encoding)
     try:
-        match encoding.removesuffix("+zlib"):
-            case "json":
-                return orjson.loads(raw)
-            case "json-wide":
-                return json.loads(raw)
-            case unknown:
-                msg = f"the encoding {unknown!r} is of a newer release"
-                raise DecodeError(msg)
-    except ValueError as error:
+        return (
+            orjson.loads(raw)
+            if encoding.startswith("json+") or encoding == "json"
+            else json.loads(raw)
+        )
+    except (ValueError, RecursionError) as error:
         msg = f"the value is not JSON: {error}"
         raise DecodeError(msg) from None
 

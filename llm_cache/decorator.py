@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import threading
-from dataclasses import dataclass
 from functools import partial, update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, overload
@@ -12,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, over
 from llm_cache.binding import Binding
 from llm_cache.engine import NOT_IN_MEMORY
 from llm_cache.errors import ConfigError, PrefixConflictError
-from llm_cache.lookup import Call
+from llm_cache.keys import Identity
 from llm_cache.policy import CachePolicy
 from llm_cache.process import get_cache
+from llm_cache.shortcuts import Shortcuts
+from llm_cache.steps import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -140,29 +141,24 @@ def cached_llm_call(
     return decorate
 
 
-@dataclass(frozen=True, slots=True)
 class _Answering:
     """Answers the calls of one function from a cache."""
 
-    binding: Binding
-    given_cache: LLMCache | None
+    def __init__(self, binding: Binding, cache: LLMCache | None) -> None:
+        self.binding: Final = binding
+        self.get_cache: Final = get_cache if cache is None else lambda: cache
+        self.from_memory: Final = Shortcuts(binding, self.get_cache).from_memory
 
     @property
     def cache(self) -> LLMCache:
-        return self.given_cache or get_cache()
+        return self.get_cache()
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, refresh: bool = False) -> Call:
         binding = self.binding
-        policy = self.cache.engine.policy(binding.prefix, decorator=binding.policy)
-        identity = binding.identity(policy.version, args, kwargs)
+        policy = self.cache.engine.policies.resolve(binding.prefix, decorator=binding.policy)
+        identity = Identity(binding.prefix, binding.params_json(args, kwargs), policy.version)
         generator = partial(binding.function, *args, **kwargs)
         return Call(identity, generator, policy, binding.codec, refresh)
-
-    def from_memory(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
-        binding, engine = self.binding, self.cache.engine
-        policy = engine.policy(binding.prefix, decorator=binding.policy)
-        identity = binding.identity(policy.version, args, kwargs)
-        return engine.from_memory(identity, policy, binding.codec)
 
 
 def _function(answering: _Answering, bound: tuple[Any, ...]) -> Any:  # noqa: ANN401
@@ -184,9 +180,12 @@ def _function(answering: _Answering, bound: tuple[Any, ...]) -> Any:  # noqa: AN
 
 
 def _async_function(answering: _Answering, bound: tuple[Any, ...]) -> Any:  # noqa: ANN401
+    from_memory = answering.from_memory
+
     async def cached(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the function's own
-        args = bound + args
-        value = answering.from_memory(args, kwargs)
+        if bound:
+            args = bound + args
+        value = from_memory(args, kwargs)
         if value is not NOT_IN_MEMORY:
             return value
         return (await answering.cache.engine.answer(answering.call(args, kwargs))).value
@@ -209,9 +208,12 @@ def _async_function(answering: _Answering, bound: tuple[Any, ...]) -> Any:  # no
 
 
 def _sync_function(answering: _Answering, bound: tuple[Any, ...]) -> Any:  # noqa: ANN401
+    from_memory = answering.from_memory
+
     def cached(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the function's own
-        args = bound + args
-        value = answering.from_memory(args, kwargs)
+        if bound:
+            args = bound + args
+        value = from_memory(args, kwargs)
         if value is not NOT_IN_MEMORY:
             return value
         return answering.cache.engine.answer_sync(answering.call(args, kwargs)).value

@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import atexit
 import weakref
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from llm_cache.codec import DecodeError
-from llm_cache.drivers import AsyncDriver, SyncDriver, call_async, call_sync
 from llm_cache.flights import Failed, Flights
-from llm_cache.lookup import Answer, Call, Outcome, Parts, lookup
+from llm_cache.lookup import lookup
 from llm_cache.memory_tier import MemoryTier
 from llm_cache.notices import Notices
+from llm_cache.steps import Answer, Call, Outcome, Parts
 from llm_cache.stores.sqlite import SqliteStore
+from llm_cache.sync_driver import SyncDriver, call_sync
 from llm_cache.threads import DaemonPool
 from llm_cache.usage import UsageCounter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from llm_cache.async_driver import AsyncDriver
     from llm_cache.codec import Codec
     from llm_cache.config import CacheConfig
     from llm_cache.keys import Identity
+    from llm_cache.memory_tier import Slot
     from llm_cache.policy import Policy
+
+T = TypeVar("T")
 
 POOL_THREADS: Final = 4
 LAND_WITHIN_S: Final = 5.0
 NOT_IN_MEMORY: Final = object()
-_POLICIES_REMEMBERED: Final = 4096
+POLICIES_REMEMBERED: Final = 4096
 
 
 class Engine:
@@ -46,7 +51,9 @@ class Engine:
         self.parts: Final = Parts(
             store=store,
             tier=MemoryTier(
-                store, max_entries=config.max_memory_entries, max_bytes=config.max_memory
+                store,
+                max_entries=config.max_memory_entries if config.enabled else 0,
+                max_bytes=config.max_memory,
             ),
             flights=Flights(),
             usage=UsageCounter(store, clock),
@@ -57,31 +64,57 @@ class Engine:
         )
         self.pool: Final = DaemonPool("llm-cache store", POOL_THREADS)
         self.is_enabled: Final = config.enabled
-        self.policy: Final = lru_cache(maxsize=_POLICIES_REMEMBERED)(policies.resolve)
-        self._async_driver: Final = AsyncDriver(self.parts, self.pool)
-        self.off_loop: Final = self._async_driver.off_loop
+        self._clock: Final = clock
+        self._tier: Final = self.parts.tier
+        self.slot: Final = self._tier.slot
+        self._usage: Final = self.parts.usage
+        self.policies: Final = policies
+        self.policy: Final = lru_cache(maxsize=POLICIES_REMEMBERED)(policies.resolve)
         self._sync_driver: Final = SyncDriver(self.parts, self.pool)
         self._is_closed = False
         _open_engines.add(self)
 
     def from_memory(self, identity: Identity, policy: Policy, codec: Codec) -> Any:  # noqa: ANN401
         """The value, if it is fresh in memory; `NOT_IN_MEMORY` if not."""
-        parts = self.parts
-        now = parts.clock()
-        slot = parts.tier.fresh(identity.key, policy, now)
-        if slot is None or not self.is_enabled:
+        slot = self.slot(identity.key)
+        return NOT_IN_MEMORY if slot is None else self.from_slot(slot, policy, codec)
+
+    def from_slot(self, slot: Slot, policy: Policy, codec: Codec) -> Any:  # noqa: ANN401
+        """The value, if the slot's entry is fresh and still there; `NOT_IN_MEMORY` if not."""
+        now = self._clock()
+        if slot.policy is not policy:
+            slot.judge_by(policy)
+        if not slot.fresh_from <= now < slot.fresh_until:
             return NOT_IN_MEMORY
         try:
-            value = slot.value(codec)
-        except DecodeError:
+            if slot.read_stamp() != slot.stamp:
+                self._tier.drop(slot.entry.key)
+                return NOT_IN_MEMORY
+            value = slot.known_value if slot.codec is codec else slot.value(codec)
+        except (OSError, DecodeError):
             return NOT_IN_MEMORY
-        parts.usage.hit(slot.entry, now)
+        slot.was_hit = True
+        slot.use.last_used_at = now
+        usage = self._usage
+        usage.hits.append(slot.use)
+        if usage.is_asleep:
+            usage.wake()
         return value
+
+    @cached_property
+    def _async_driver(self) -> AsyncDriver:
+        from llm_cache.async_driver import AsyncDriver  # asyncio is slow to import
+
+        return AsyncDriver(self.parts, self.pool)
+
+    async def off_loop(self, call: Callable[[], T]) -> T:
+        """Calls something that blocks on a thread, and awaits what it returns."""
+        return await self._async_driver.off_loop(call)
 
     async def answer(self, call: Call) -> Answer:
         """Answers on the running event loop; raises what the generator raises."""
         if self._is_bypassed(call):
-            return Answer(await call_async(call.generator), Outcome.BYPASS)
+            return Answer(await self._async_driver.call(call.generator), Outcome.BYPASS)
         return _raised(await self._async_driver.run(lookup(self.parts, call)))
 
     def answer_sync(self, call: Call) -> Answer:

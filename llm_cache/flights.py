@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
+import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from llm_cache.errors import RecursiveGenerationError
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
     from types import TracebackType
 
@@ -76,10 +77,7 @@ class Flight:
         """Whether waiting here would keep the flight from ever landing."""
         if self.loop is None or self.thread_id != threading.get_ident():
             return False
-        try:
-            return asyncio.get_running_loop() is not self.loop
-        except RuntimeError:
-            return True
+        return running_loop() is not self.loop
 
     def is_stranded(self, now: float) -> bool:
         """Whether its event loop is closed, or was seen idle twice, a moment apart."""
@@ -117,7 +115,7 @@ class Flights:
             flight = self._open_to_join.get((identity.key, refresh))
             leads = flight is None
             if flight is None:
-                flight = Flight(identity, _running_loop())
+                flight = Flight(identity, running_loop())
                 self._open_to_join[identity.key, refresh] = flight
                 self._not_yet_stored.add(flight)
             elif asker is not None and _waits_for(flight, asker):
@@ -203,8 +201,13 @@ def _recursion_message(flight: Flight, asker: Flight) -> str:
     )
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop that runs this code, if one does; asyncio is not imported to find out."""
+    if "asyncio" not in sys.modules:
+        return None
+    from asyncio import get_running_loop
+
     try:
-        return asyncio.get_running_loop()
+        return get_running_loop()
     except RuntimeError:
         return None

@@ -17,11 +17,11 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
-from llm_cache.canonical import escape_name, plain
+from llm_cache.canonical import INT64, plain_dict
 from llm_cache.errors import KeyParamError, PrefixError
 
 if TYPE_CHECKING:
@@ -37,13 +37,12 @@ _CHECKED_AT_MOST: Final = 10_000
 
 def check_prefix(prefix: str) -> str:
     """`prefix` itself; PrefixError if it is not 1 to 128 letters, digits or `_ - . / :`."""
+    if type(prefix) is not str:
+        kind = cast("type", type(prefix)).__name__
+        msg = f"the prefix is a {kind}: write it as a str, like 'intro_page'"
+        raise PrefixError(msg)
     if prefix in _checked_prefixes:
         return prefix
-    if type(prefix) is not str:
-        msg = (
-            f"prefix {prefix!r} is a {type(prefix).__name__}: write it as a str, like 'intro_page'"
-        )
-        raise PrefixError(msg)
     if not _PREFIX.fullmatch(prefix):
         msg = (
             f"prefix {prefix[:140]!r} is not allowed: "
@@ -66,8 +65,7 @@ def canonical_params(params: Mapping[str, Any]) -> bytes:
             return orjson.dumps(params, option=orjson.OPT_SORT_KEYS)
         except orjson.JSONEncodeError:
             pass  # no dict, an int over 64 bits, a lone surrogate: the slow way sorts it out
-    named = {escape_name(name): plain(value, (name,)) for name, value in _named(params)}
-    return orjson.dumps(named, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(plain_dict(params.items(), (), 1), option=orjson.OPT_SORT_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +119,6 @@ def _all_scalars(params: Mapping[str, Any]) -> bool:
     for name, value in params.items():
         if type(value) not in _SCALARS or type(name) is not str or name[:1] == "$":
             return False
+        if type(value) is int and value not in INT64:
+            return False
     return True
-
-
-def _named(params: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    for name in params:
-        if type(name) is not str:
-            msg = f"param name {name!r} is a {type(name).__name__}: names are str"
-            raise KeyParamError(msg)
-    return list(params.items())

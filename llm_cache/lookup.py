@@ -1,4 +1,4 @@
-"""What one request does, written once: generators of steps that `drivers` carry out.
+"""What one request does, written once: generators of steps that two drivers carry out.
 
 A step says what has to be done (read, launch, wait, generate, publish); whether that means
 awaiting or blocking is the driver's affair.
@@ -7,122 +7,22 @@ awaiting or blocking is the driver's affair.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from llm_cache.codec import DecodeError, NotStorable, is_immutable
 from llm_cache.entry import Entry, Freshness, judge
 from llm_cache.errors import StoreError
-from llm_cache.flights import Abandoned, Failed, Flight, Landed
+from llm_cache.flights import Abandoned, Failed, Landed
 from llm_cache.params import redact
+from llm_cache.steps import Answer, Generate, Launch, Outcome, Publish, Read, Wait
+from llm_cache.usage import Use
 
 if TYPE_CHECKING:
-    from llm_cache.codec import Codec
-    from llm_cache.flights import Flights
-    from llm_cache.keys import Identity
-    from llm_cache.memory_tier import MemoryTier
-    from llm_cache.notices import Notices
-    from llm_cache.policy import Policy, PolicyTable
-    from llm_cache.stores.base import Store
-    from llm_cache.usage import UsageCounter
+    from llm_cache.flights import Flight
+    from llm_cache.steps import Call, Parts, Steps
 
-T = TypeVar("T")
 _log: Final = logging.getLogger("llm_cache")
-
-
-class Outcome(StrEnum):
-    """How a request was answered."""
-
-    HIT = "hit"
-    MISS = "miss"
-    COALESCED = "coalesced"
-    BYPASS = "bypass"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request: what is asked for, how to make it, and under which policy."""
-
-    identity: Identity
-    generator: Callable[[], object]
-    policy: Policy
-    codec: Codec
-    refresh: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a request gets; `entry` is None where the value cannot be kept."""
-
-    value: Any
-    outcome: Outcome
-    entry: Entry | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a lookup works with."""
-
-    store: Store
-    tier: MemoryTier
-    flights: Flights
-    usage: UsageCounter
-    policies: PolicyTable
-    notices: Notices
-    max_value_bytes: int
-    clock: Callable[[], float]
-    monotonic: Callable[[], float] = time.monotonic
-
-
-# Steps, with what the driver replies
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """Read the store: an `Entry` or None."""
-
-    read: Callable[[], Entry | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """Begin a flight, detached from its callers: None."""
-
-    flight: Flight
-    steps: Steps[None]
-    timeout_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Wait for a flight: its `Ending`, or `GaveUp`."""
-
-    flight: Flight
-    timeout_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Generate:
-    """Call the user's generator: what it made; its errors are thrown back."""
-
-    prefix: str
-    generator: Callable[[], object]
-    timeout_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """Have something written, and wait for that a short while only: None."""
-
-    write: Callable[[], object]
-
-
-Step: TypeAlias = Read | Launch | Wait | Generate | Publish
-Steps: TypeAlias = Generator[Step, Any, T]
 
 
 def lookup(parts: Parts, call: Call) -> Steps[Answer | Failed]:
@@ -151,7 +51,7 @@ def _from_store(parts: Parts, call: Call) -> Steps[Answer | None]:
         _log.debug("%s: made again: %s", call.identity.prefix, error)
         return None
     parts.tier.put(entry, stamp)
-    parts.usage.hit(entry, now)
+    parts.usage.hit(Use(entry), now)
     return Answer(value, Outcome.HIT, entry)
 
 
@@ -188,7 +88,7 @@ def _delivered(parts: Parts, call: Call, landed: Landed, *, leads: bool) -> Answ
         except DecodeError:
             return None
     if landed.was_fresh and entry is not None:
-        parts.usage.hit(entry, parts.clock())
+        parts.usage.hit(Use(entry), parts.clock())
         return Answer(value, Outcome.HIT, entry)
     if leads:
         parts.usage.count(identity.tenant, identity.prefix, misses=1)
@@ -328,5 +228,5 @@ def make_room(parts: Parts) -> None:
 
 
 def _tell_of_trouble(parts: Parts, error: StoreError) -> None:
-    parts.usage.of_process.errors += 1
+    parts.usage.count("", "", errors=1)
     parts.notices.once(("store",), "the cache goes on without its store: %s", error)

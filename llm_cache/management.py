@@ -12,9 +12,10 @@ from llm_cache.codec import UNTYPED, NotStorable
 from llm_cache.entry import Freshness, judge
 from llm_cache.errors import KeyParamError, StoreError
 from llm_cache.keys import Identity, canonical_params, check_prefix
-from llm_cache.lookup import Call, new_entry
+from llm_cache.lookup import new_entry
 from llm_cache.policy import CachePolicy
 from llm_cache.statistics import statistics
+from llm_cache.steps import Call
 from llm_cache.stores.base import EVERYTHING, Removed, Selection
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ class Management:
         parts, now = self._parts, self._parts.clock()
         expired = parts.store.prune(parts.policies.resolve, now, dry_run=dry_run)
         evicted = parts.store.make_room(parts.policies.resolve, now, dry_run=dry_run)
+        if dry_run and evicted:
+            return evicted  # which counts the expired, too: they are still there
         return Removed((*expired.groups, *evicted.groups))
 
     def clear_all(self) -> Removed:
@@ -153,11 +156,11 @@ class Management:
 
     def judge(self, entry: EntryInfo) -> Freshness:
         """What an entry is good for now, as a lookup without a ttl of its own sees it."""
-        return judge(entry, self._parts.policies.resolve(entry.prefix), self._parts.clock())
+        return judge(entry, self.engine.policy(entry.prefix), self._parts.clock())
 
     def ttl_of(self, entry: EntryInfo) -> tuple[float, TtlSource]:
         """The ttl in seconds that applies to an entry, and what decided it."""
-        policy = self._parts.policies.resolve(entry.prefix)
+        policy = self.engine.policy(entry.prefix)
         return policy.ttl(entry.call_ttl, entry.decorator_ttl)
 
     def expires_at(self, entry: EntryInfo) -> float:

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.codec import is_immutable
 from llm_cache.entry import freshness_window
+from llm_cache.stamps import STAMP_BYTES
+from llm_cache.usage import Use
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from llm_cache.codec import Codec
     from llm_cache.entry import Entry
     from llm_cache.policy import Policy
@@ -23,23 +27,28 @@ class Slot:
     """An entry in memory, with what is needed to answer from it at once."""
 
     __slots__ = (
-        "_codec",
-        "_policy",
-        "_value",
+        "__weakref__",
+        "codec",
         "entry",
         "fresh_from",
         "fresh_until",
-        "hit",
+        "known_value",
+        "policy",
+        "read_stamp",
         "stamp",
+        "use",
+        "was_hit",
     )
 
-    def __init__(self, entry: Entry, stamp: bytes) -> None:
+    def __init__(self, entry: Entry, stamp: bytes, read_stamp: Callable[[], bytes]) -> None:
         self.entry = entry
         self.stamp = stamp
-        self.hit = False
-        self._policy: Policy | None = None
-        self._codec: Codec | None = None
-        self._value: Any = None
+        self.read_stamp = read_stamp
+        self.use = Use(entry)
+        self.was_hit = False
+        self.policy: Policy | None = None
+        self.codec: Codec | None = None
+        self.known_value: Any = None
         self.fresh_from = self.fresh_until = 0.0
 
     @property
@@ -52,20 +61,16 @@ class Slot:
             + _OVERHEAD_BYTES
         )
 
-    def is_fresh(self, policy: Policy, now: float) -> bool:
-        """Whether the entry is fresh; the window is worked out anew only for another policy."""
-        if self._policy is not policy:
-            self.fresh_from, self.fresh_until = freshness_window(self.entry, policy)
-            self._policy = policy
-        return self.fresh_from <= now < self.fresh_until
+    def judge_by(self, policy: Policy) -> None:
+        """Works out when the entry is fresh under `policy`."""
+        self.fresh_from, self.fresh_until = freshness_window(self.entry, policy)
+        self.policy = policy
 
     def value(self, codec: Codec) -> Any:  # noqa: ANN401 - the caller's own type
-        """The value: the very same object where it cannot be changed, else a new copy."""
-        if self._codec is codec:
-            return self._value
+        """The value in a new copy; one that cannot be changed is known from then on."""
         value = codec.decode(self.entry.body, self.entry.encoding)
         if is_immutable(value):
-            self._value, self._codec = value, codec
+            self.known_value, self.codec = value, codec
         return value
 
 
@@ -87,25 +92,27 @@ class MemoryTier:
     def __len__(self) -> int:
         return len(self._slots)
 
-    def fresh(self, key: bytes, policy: Policy, now: float) -> Slot | None:
-        """The slot of `key` if it is fresh and nobody has taken its entry away meanwhile."""
-        slot = self._slots.get(key)
-        if slot is None or not slot.is_fresh(policy, now):
-            return None
-        if slot.stamp != self._store.stamps.read(key):
-            self.drop(key)
-            return None
-        slot.hit = True
-        return slot
+    def slot(self, key: bytes) -> Slot | None:
+        """The slot of `key`, good or not."""
+        return self._slots.get(key)
 
     def stamp(self, key: bytes) -> bytes:
-        """The stamp of `key` now, to be remembered with what is read or made after this."""
-        return self._store.stamps.read(key)
+        """The stamp of `key` now, to be remembered with what is read or made after this.
+
+        It is empty if there is none.
+        """
+        try:
+            return self._store.stamps.reader(key)()
+        except OSError:
+            return b""
 
     def put(self, entry: Entry, stamp: bytes) -> None:
-        """Keeps `entry`; `stamp` was read before the entry was read or begun to be made."""
-        slot = Slot(entry, stamp)
-        if slot.size_bytes > self._max_bytes or self._max_entries < 1:
+        """Keeps `entry`; `stamp` was read before the entry was read or begun to be made.
+
+        Without a stamp nothing is kept: nobody could tell that the entry was taken away.
+        """
+        slot = Slot(entry, stamp, self._store.stamps.reader(entry.key))
+        if slot.size_bytes > self._max_bytes or self._max_entries < 1 or len(stamp) != STAMP_BYTES:
             return
         with self._lock:
             self._take_out(entry.key)
@@ -133,8 +140,8 @@ class MemoryTier:
     def _evict_one(self) -> None:
         while True:
             key, slot = next(iter(self._slots.items()))
-            if not slot.hit:
+            if not slot.was_hit:
                 self._take_out(key)
                 return
-            slot.hit = False
+            slot.was_hit = False
             self._slots.move_to_end(key)

@@ -14,10 +14,14 @@ REDACTED: Final = "<redacted>"
 _REDACTED_TAG: Final = {"$redacted": True}
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SECRET_WORDS: Final = frozenset(
-    {"apikey", "authorization", "credential", "credentials", "passphrase", "passwd", "password",
-     "secret", "secrets", "token"}
+    {"apikey", "authorization", "bearer", "credential", "credentials", "passphrase", "passwd",
+     "password", "passwords", "pwd", "secret", "secrets", "token"}
 )  # fmt: skip
-_SECRET_PAIRS: Final = frozenset({("api", "key"), ("access", "key"), ("private", "key")})
+_SECRET_PAIRS: Final = frozenset(
+    (kind, thing)
+    for kind in ("access", "api", "auth", "private")
+    for thing in ("key", "keys", "tokens")
+)
 
 
 def looks_secret(name: str) -> bool:
@@ -105,7 +109,7 @@ def _shown_tagged(kind: str, class_name: str, content: object) -> object:
             return f"-0x{digits[1:]}" if digits.startswith("-") else f"0x{digits}"
         case "timedelta", list():
             return str(timedelta(*cast("list[int]", content)))
-        case (("dataclass" | "model" | "tuple"), dict()):
+        case (("dataclass" | "model" | "tuple"), dict()) if content != _REDACTED_TAG:
             return _shown_dict(cast("dict[str, object]", content))
         case _:
-            return content
+            return _shown(content)

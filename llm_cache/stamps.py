@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 STAMP_BYTES: Final = 8
@@ -23,8 +24,11 @@ FILE_NAME: Final = "stamps"
 class Stamps(Protocol):
     """The stamps that all users of one store share."""
 
-    def read(self, key: bytes) -> bytes:
-        """The stamp of `key`."""
+    def reader(self, key: bytes) -> Callable[[], bytes]:
+        """What reads the stamp of `key`, now and later.
+
+        It returns fewer than `STAMP_BYTES` where there is none, and raises OSError if it is gone.
+        """
         ...
 
     def renew(self, keys: Iterable[bytes]) -> None:
@@ -36,7 +40,7 @@ class Stamps(Protocol):
         ...
 
     def close(self) -> None:
-        """Lets go of them; `read` then never returns the same stamp twice."""
+        """Lets go of them: no stamp that was read before is read again."""
         ...
 
 
@@ -53,13 +57,9 @@ class FileStamps:
         if os.fstat(self._fd).st_size < STAMP_BYTES * STAMPS:
             self.renew_all()
 
-    def read(self, key: bytes) -> bytes:
-        """The stamp of `key`; one that was never there before if the file is cut off or closed."""
-        try:
-            stamp = os.pread(self._fd, STAMP_BYTES, key[0] * STAMP_BYTES)
-        except OSError:
-            stamp = b""
-        return stamp if len(stamp) == STAMP_BYTES else secrets.token_bytes(STAMP_BYTES)
+    def reader(self, key: bytes) -> Callable[[], bytes]:
+        """What reads the stamp of `key`, now and later."""
+        return partial(os.pread, self._fd, STAMP_BYTES, key[0] * STAMP_BYTES)
 
     def renew(self, keys: Iterable[bytes]) -> None:
         """Writes fresh stamps for some keys."""
@@ -71,30 +71,28 @@ class FileStamps:
         os.pwrite(self._fd, secrets.token_bytes(STAMP_BYTES * STAMPS), 0)
 
     def close(self) -> None:
-        """Closes the file."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        """Closes the file; whoever still reads it gets OSError, or bytes of some other file."""
+        os.close(self._fd)
 
 
 class ProcessStamps:
     """Stamps of this process alone, for where there is no directory to share them in."""
 
     def __init__(self) -> None:
-        self.renew_all()
+        self._stamps = [secrets.token_bytes(STAMP_BYTES) for _ in range(STAMPS)]
 
-    def read(self, key: bytes) -> bytes:
-        """The stamp of `key`."""
-        return self._of_place[key[0]]
+    def reader(self, key: bytes) -> Callable[[], bytes]:
+        """What reads the stamp of `key`, now and later."""
+        return partial(self._stamps.__getitem__, key[0])
 
     def renew(self, keys: Iterable[bytes]) -> None:
         """Writes fresh stamps for some keys."""
         for key in keys:
-            self._of_place[key[0]] = secrets.token_bytes(STAMP_BYTES)
+            self._stamps[key[0]] = secrets.token_bytes(STAMP_BYTES)
 
     def renew_all(self) -> None:
         """Writes fresh stamps for every key."""
-        self._of_place = [secrets.token_bytes(STAMP_BYTES) for _ in range(STAMPS)]
+        self._stamps[:] = [secrets.token_bytes(STAMP_BYTES) for _ in range(STAMPS)]
 
     def close(self) -> None:
         """Makes every slot out of date."""

@@ -9,7 +9,7 @@ from llm_cache.stores.base import Usage
 
 if TYPE_CHECKING:
     from llm_cache.config import CacheConfig
-    from llm_cache.lookup import Parts
+    from llm_cache.steps import Parts
 
 
 def statistics(parts: Parts, config: CacheConfig) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def statistics(parts: Parts, config: CacheConfig) -> dict[str, Any]:
         for name in ("entries", "size_bytes", "value_bytes"):
             everything[name] += held[name]
     everything.update(asdict(total_usage))
-    own = parts.usage.of_process
+    own = parts.usage.of_process()
     return {
         "cache_dir": str(config.cache_dir),
         "memory_entries": len(parts.tier),

@@ -1,14 +1,12 @@
-"""Threads that never hold up the interpreter's exit, and waiting for them from an event loop."""
+"""Threads that never hold up the interpreter's exit."""
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import queue
 import threading
 from concurrent.futures import Future
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,28 +62,3 @@ class DaemonPool:
             self._jobs.get()()
             with self._lock:
                 self._idle += 1
-
-
-async def settled(future: Future[Any], timeout_s: float | None) -> bool:
-    """Waits until `future` is done, for at most `timeout_s`, without ever cancelling it."""
-    if future.done():
-        return True
-    loop = asyncio.get_running_loop()
-    woken = loop.create_future()
-
-    def wake(_: Future[Any]) -> None:
-        with suppress(RuntimeError):  # the waiting loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_set, woken)
-
-    future.add_done_callback(wake)
-    try:
-        async with asyncio.timeout(timeout_s):
-            await woken
-    except TimeoutError:
-        return future.done()
-    return True
-
-
-def _set(woken: asyncio.Future[None]) -> None:
-    if not woken.done():
-        woken.set_result(None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import timedelta
+from fractions import Fraction
 from typing import Final, TypeAlias
 
 Duration: TypeAlias = str | timedelta | int | float
@@ -52,6 +53,9 @@ def parse_duration(text: str) -> float:
             raise ValueError(msg)
         total += float(found[1]) * _UNIT_S[found[2].lower()]
         position = found.end()
+    if math.isinf(total):
+        msg = f"{cleaned[:20]}… is over 100 years: write 'forever' for no end"
+        raise ValueError(msg)
     if not cleaned:
         msg = "an empty text is not a duration: write a number and a unit, like '90s' or '7d'"
         raise ValueError(msg)
@@ -82,7 +86,12 @@ def hours_to_seconds(hours: float) -> float:
     if isinstance(hours, bool) or not isinstance(hours, int | float):
         msg = f"{hours!r} is not a number of hours"
         raise ValueError(msg)  # noqa: TRY004 - one kind of error for every wrong duration
-    return check_seconds(float(hours) * 3600.0, shown=f"{hours} hours")
+    try:
+        seconds = float(hours) * 3600.0
+    except OverflowError:
+        msg = "the hours are over 100 years: write ttl = 'forever' for no end"
+        raise ValueError(msg) from None
+    return check_seconds(seconds, shown=f"{hours} hours")
 
 
 def check_seconds(seconds: float, *, shown: str) -> float:
@@ -116,7 +125,7 @@ def parse_size(value: str | int) -> int:
     if found is None or found[2].lower() not in _SIZE_FACTOR:
         msg = f"{value!r} is not a size: write a number and a unit, like '64MiB' or '10KB'"
         raise ValueError(msg)
-    return int(float(found[1]) * _SIZE_FACTOR[found[2].lower()])
+    return int(Fraction(found[1]) * _SIZE_FACTOR[found[2].lower()])
 
 
 def format_duration(seconds: float) -> str:

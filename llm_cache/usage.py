@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from llm_cache.errors import StoreError
 from llm_cache.stores.base import EntryUse, Usage, UsageDay
@@ -18,18 +19,21 @@ if TYPE_CHECKING:
     from llm_cache.stores.base import Store
 
 FLUSH_EVERY_S: Final = 1.0
+Group: TypeAlias = tuple[str, str, str]
+"""Tenant, prefix and model."""
 _log: Final = logging.getLogger("llm_cache")
 
 
-class _Use:
+class Use:
     """Hits of one entry that the store has not been told of."""
 
-    __slots__ = ("entry", "hits", "last_used_at")
+    __slots__ = ("entry", "hits", "is_to_tell", "last_used_at")
 
     def __init__(self, entry: EntryInfo) -> None:
         self.entry = entry
         self.hits = 0
         self.last_used_at = 0.0
+        self.is_to_tell = False
 
 
 class UsageCounter:
@@ -39,52 +43,60 @@ class UsageCounter:
     """
 
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
-        self.of_process: Final = Usage()
         self._store = store
         self._clock = clock
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
-        self._uses: dict[bytes, _Use] = {}
-        self._counts: defaultdict[tuple[str, str, str], Usage] = defaultdict(Usage)
+        self.hits: Final[deque[Use]] = deque()
+        """One `Use` a hit, to be added up later: every hit comes this way, without a lock."""
+        self._uses: list[Use] = []
+        self._counts: defaultdict[Group, Usage] = defaultdict(Usage)
+        self._of_process = Usage()
+        self.is_asleep = True
         self._something_to_tell = threading.Event()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def hit(self, entry: EntryInfo, now: float) -> None:
-        """Counts an answer from the cache."""
-        key = entry.key
-        with self._lock:
-            use = self._uses.get(key)
-            if use is None:
-                use = self._uses[key] = _Use(entry)
-            use.hits += 1
-            use.last_used_at = now
-            self.of_process.hits += 1
-        if not self._something_to_tell.is_set():
-            self._wake()
+    def hit(self, use: Use, now: float) -> None:
+        """Counts an answer from the cache; without a lock, since every hit comes this way."""
+        use.last_used_at = now
+        self.hits.append(use)
+        if self.is_asleep:
+            self.wake()
 
     def count(self, tenant: str, prefix: str, model: str | None = None, **amounts: float) -> None:
         """Adds amounts to counts of `Usage`, by name: `misses=1, generation_seconds=2.5`."""
         with self._lock:
             counts = self._counts[tenant, prefix, model or ""]
-            for usage in (counts, self.of_process):
+            for usage in (counts, self._of_process):
                 for name, amount in amounts.items():
                     setattr(usage, name, getattr(usage, name) + amount)
-        self._wake()
+        self.wake()
+
+    def of_process(self) -> Usage:
+        """Everything counted in this process so far."""
+        with self._lock:
+            self._add_up_hits()
+            return replace(self._of_process)
 
     def flush(self) -> None:
         """Tells the store now. StoreError if it cannot be told; the counts are then kept."""
         with self._flushing:
             with self._lock:
-                uses, self._uses = self._uses, {}
-                counts, self._counts = self._counts, defaultdict(Usage)
+                self.is_asleep = True
                 self._something_to_tell.clear()
-            if not uses and not counts:
+                self._add_up_hits()
+                counts, self._counts = self._counts, defaultdict(Usage)
+                told = [(use, use.hits) for use in self._uses]
+                self._uses = []
+                for use, _ in told:
+                    use.hits, use.is_to_tell = 0, False
+            if not told and not counts:
                 return
             try:
-                self._store.add_usage(self._by_day(uses, counts), _entry_uses(uses))
+                self._store.add_usage(self._by_day(told, counts), _entry_uses(told))
             except StoreError:
-                self._put_back(uses, counts)
+                self._put_back(told, counts)
                 raise
 
     def close(self) -> None:
@@ -93,7 +105,21 @@ class UsageCounter:
         self._something_to_tell.set()
         self._flush_or_log()
 
-    def _wake(self) -> None:
+    def _add_up_hits(self) -> None:
+        for _ in range(len(self.hits)):
+            use = self.hits.popleft()
+            self._of_process.hits += 1
+            self._note(use, 1)
+
+    def _note(self, use: Use, hits: int) -> None:
+        use.hits += hits
+        if not use.is_to_tell:
+            use.is_to_tell = True
+            self._uses.append(use)
+
+    def wake(self) -> None:
+        """Has the counts told within a second."""
+        self.is_asleep = False
         self._something_to_tell.set()
         if self._thread is None and not self._closed.is_set():
             with self._lock:
@@ -115,28 +141,25 @@ class UsageCounter:
         except StoreError as error:
             _log.debug("counts are kept for later: %s", error)
 
-    def _by_day(
-        self, uses: dict[bytes, _Use], counts: dict[tuple[str, str, str], Usage]
-    ) -> list[UsageDay]:
+    def _by_day(self, told: list[tuple[Use, int]], counts: dict[Group, Usage]) -> list[UsageDay]:
         day = datetime.fromtimestamp(self._clock(), UTC).date().isoformat()
-        summed: defaultdict[tuple[str, str, str], Usage] = defaultdict(Usage)
+        summed: defaultdict[Group, Usage] = defaultdict(Usage)
         for group, usage in counts.items():
             summed[group].add(usage)
-        for use in uses.values():
-            saved = (use.entry.generation_seconds or 0.0) * use.hits
-            group = use.entry.tenant, use.entry.prefix, use.entry.model or ""
-            summed[group].add(Usage(hits=use.hits, saved_seconds=saved))
+        for use, hits in told:
+            entry = use.entry
+            saved_seconds = (entry.generation_seconds or 0.0) * hits
+            group = entry.tenant, entry.prefix, entry.model or ""
+            summed[group].add(Usage(hits=hits, saved_seconds=saved_seconds))
         return [UsageDay(day, *group, usage) for group, usage in summed.items()]
 
-    def _put_back(self, uses: dict[bytes, _Use], counts: dict[tuple[str, str, str], Usage]) -> None:
+    def _put_back(self, told: list[tuple[Use, int]], counts: dict[Group, Usage]) -> None:
         with self._lock:
-            for key, use in uses.items():
-                again = self._uses.setdefault(key, _Use(use.entry))
-                again.hits += use.hits
-                again.last_used_at = max(again.last_used_at, use.last_used_at)
+            for use, hits in told:
+                self._note(use, hits)
             for group, usage in counts.items():
                 self._counts[group].add(usage)
 
 
-def _entry_uses(uses: dict[bytes, _Use]) -> list[EntryUse]:
-    return [EntryUse(key, use.hits, use.last_used_at) for key, use in uses.items()]
+def _entry_uses(told: list[tuple[Use, int]]) -> list[EntryUse]:
+    return [EntryUse(use.entry.key, hits, use.last_used_at) for use, hits in told]

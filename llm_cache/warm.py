@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from llm_cache.async_driver import settled
 from llm_cache.entry import Freshness
 from llm_cache.errors import (
     ConfigError,
@@ -18,13 +19,13 @@ from llm_cache.errors import (
     ReplayMissError,
     StoreError,
 )
-from llm_cache.threads import DaemonPool, settled
+from llm_cache.threads import DaemonPool
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from llm_cache.engine import Engine
-    from llm_cache.lookup import Answer
+    from llm_cache.steps import Answer
     from llm_cache.warm_plan import PlannedSet, WarmItem, WarmPlan
 
 FIRST_PAUSE_S: Final = 0.5

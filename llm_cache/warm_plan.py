@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from llm_cache.binding import Binding, binding_of
 from llm_cache.entry import Freshness, judge
 from llm_cache.errors import CacheError, ConfigError
-from llm_cache.lookup import Call
+from llm_cache.keys import Identity
+from llm_cache.steps import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
@@ -77,7 +78,7 @@ def plan_of_config(engine: Engine, prefix: str | None = None) -> WarmPlan:
     planned: list[PlannedSet] = []
     for index, warm_set in enumerate(config.warm):
         if prefix in (None, warm_set.prefix):
-            where = f"{config.origin(f'warm.{index}.generate')}: [[warm]] {warm_set.prefix}"
+            where = f"{config.origin(f'warm[{index}].generate')}: [[warm]] {warm_set.prefix}"
             planned.append(_planned(engine, warm_set, where, base))
     if prefix is not None and not planned:
         raise ConfigError(_no_such_set(prefix, [s.prefix for s in config.warm]))
@@ -130,8 +131,8 @@ def _planned(engine: Engine, warm_set: WarmSet, where: str, base: Path | None) -
 
 
 def _item(engine: Engine, binding: Binding, arguments: Mapping[str, Any]) -> WarmItem:
-    policy = engine.policy(binding.prefix, decorator=binding.policy)
-    identity = binding.identity(policy.version, (), arguments)
+    policy = engine.policies.resolve(binding.prefix, decorator=binding.policy)
+    identity = Identity(binding.prefix, binding.params_json((), arguments), policy.version)
     generator = partial(binding.function, **arguments)
     call = Call(identity, generator, policy, binding.codec)
     entry: Entry | None = engine.parts.store.get(identity.key)

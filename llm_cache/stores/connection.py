@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from urllib.parse import quote
 
 import apsw
@@ -40,6 +40,14 @@ def connect(path: Path, *, private_like: Path) -> apsw.Connection:
     return connection
 
 
+class Read(Protocol):
+    """Carries out a query and returns all rows."""
+
+    def __call__(self, sql: str, bindings: Any = ..., /) -> list[tuple[Any, ...]]:  # noqa: ANN401
+        """The rows of `sql`. Raises StoreError."""
+        ...
+
+
 class _WaitWhileBusy:
     """Waits for another's lock, at most 2 s, in steps of random length.
 
@@ -70,9 +78,33 @@ def run(connection: apsw.Connection, sql: str, bindings: Any = ()) -> list[tuple
 
 @contextmanager
 def store_errors(doing: str, path: Path) -> Generator[None]:
-    """Turns whatever SQLite or the file system raise into StoreError."""
+    """Turns whatever SQLite or the file system raise into StoreError, in plain words."""
     try:
         yield
     except (apsw.Error, OSError, UnicodeDecodeError) as error:
-        msg = f"cannot {doing} {path}: {type(error).__name__}: {error}"
+        msg = f"cannot {doing} {path}: {_in_words(error)}"
         raise StoreError(msg) from error
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    for kind, words in _WORDS:
+        if isinstance(error, kind):
+            return words
+    return f"SQLite says {error}"
+
+
+_DAMAGED: Final = "the file is damaged: move it away, and a new one is made"
+_WORDS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (apsw.NotADBError, "the file is no database: move it away, or name another cache_dir"),
+    (apsw.CorruptError, _DAMAGED),
+    (UnicodeDecodeError, _DAMAGED),
+    (apsw.FullError, "the disk is full, or the file may not grow: make room"),
+    (apsw.BusyError, f"another process kept it locked for {BUSY_WAIT_S:g} s: try again"),
+    (apsw.LockedError, "it is locked: try again"),
+    (apsw.ReadOnlyError, "it may not be written to: check the permissions of its directory"),
+    (apsw.CantOpenError, "it cannot be opened: check the permissions of its directory"),
+    (apsw.PermissionsError, "it may not be accessed: check its permissions"),
+    (apsw.IOError, "the disk reported an error: check its health and its room"),
+)

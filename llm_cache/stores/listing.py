@@ -5,24 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.keys import ID_DIGITS
-from llm_cache.stores.connection import run
 from llm_cache.stores.removal import clause
 from llm_cache.stores.rows import INFO_COLUMNS, to_info
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    import apsw
+    from collections.abc import Iterator
 
     from llm_cache.entry import EntryInfo
     from llm_cache.stores.base import Selection
+    from llm_cache.stores.connection import Read
 
 PAGE: Final = 500
 
 
-def pages(
-    reader: Callable[[], apsw.Connection], which: Selection, limit: int | None
-) -> Iterator[EntryInfo]:
+def pages(read: Read, which: Selection, limit: int | None) -> Iterator[EntryInfo]:
     """The selected entries, by prefix and newest first."""
     where, bindings = clause(which)
     after = ""
@@ -30,14 +26,13 @@ def pages(
     left = limit
     while left is None or left > 0:
         size = PAGE if left is None else min(PAGE, left)
-        rows = run(
-            reader(),
+        rows = read(
             f"SELECT number, {INFO_COLUMNS} FROM entries WHERE {where}{after} "  # noqa: S608
             "ORDER BY prefix, created_at DESC, number DESC LIMIT ?",
             (*bindings, *after_bindings, size),
         )
         for row in rows:
-            yield to_info(row[1:], id_digits=_id_digits(reader(), row[1]))
+            yield to_info(row[1:], id_digits=_id_digits(read, row[1]))
         if len(rows) < size:
             return
         left = None if left is None else left - size
@@ -49,10 +44,9 @@ def pages(
         after_bindings = (prefix, prefix, created_at, created_at, number)
 
 
-def _id_digits(connection: apsw.Connection, key: bytes) -> int:
+def _id_digits(read: Read, key: bytes) -> int:
     """How many hex digits of `key` tell it from its neighbours in the order of keys; 8 at least."""
-    neighbours: list[tuple[Any, ...]] = run(
-        connection,
+    neighbours = read(
         "SELECT (SELECT max(key) FROM entries WHERE key < ?1), "
         "(SELECT min(key) FROM entries WHERE key > ?1)",
         (key,),

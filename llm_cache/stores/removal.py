@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from llm_cache.stores.base import Group, Selection
 from llm_cache.stores.connection import run
@@ -12,9 +14,7 @@ if TYPE_CHECKING:
     import apsw
 
     from llm_cache.policy import Policy
-
-KEYS_AT_ONCE: Final = 500
-"""SQLite takes 32,766 bindings; short transactions are the point here."""
+    from llm_cache.stores.connection import Read
 
 Clause = tuple[str, tuple[Any, ...]]
 """A condition on `entries` and its bindings."""
@@ -25,8 +25,9 @@ def clause(which: Selection) -> Clause:
     conditions: list[str] = []
     bindings: list[Any] = []
     if which.keys is not None:
-        conditions.append(f"key IN ({', '.join('?' * len(which.keys))})")
-        bindings += which.keys
+        # As one binding: SQLite takes no more than 32,766.
+        conditions.append("key IN (SELECT unhex(value) FROM json_each(?))")
+        bindings.append(orjson.dumps([key.hex() for key in which.keys]).decode())
     if which.key_digits is not None:
         low = bytes.fromhex(which.key_digits.ljust(64, "0"))
         high = bytes.fromhex(which.key_digits.ljust(64, "f"))
@@ -71,12 +72,12 @@ def expired_clauses(prefix: str, policy: Policy, now: float) -> list[Clause]:
     ]
 
 
-def measure(connection: apsw.Connection, condition: Clause, why: str) -> Group:
+def measure(read: Read, condition: Clause, why: str) -> Group:
     """How much a condition selects."""
     where, bindings = condition
     measures = "count(*), ifnull(sum(size_bytes), 0), ifnull(sum(generation_seconds), 0.0)"
     sql = f"SELECT {measures} FROM entries WHERE {where}"  # noqa: S608 - our own conditions, values are bound
-    return Group(why, *run(connection, sql, bindings)[0])
+    return Group(why, *read(sql, bindings)[0])
 
 
 def remove(

@@ -45,22 +45,27 @@ def to_row(entry: Entry) -> tuple[Any, ...]:
         entry.encoding,
         len(entry.body),
         entry.value_bytes,
-        entry.created_at,
+        float(entry.created_at),
         entry.tenant,
         entry.version,
         entry.variant,
         int(entry.redacted),
-        entry.call_ttl,
-        entry.decorator_ttl,
-        entry.generation_seconds,
+        _real(entry.call_ttl),
+        _real(entry.decorator_ttl),
+        _real(entry.generation_seconds),
         entry.model,
         entry.input_tokens,
         entry.output_tokens,
-        entry.cost_usd,
+        _real(entry.cost_usd),
         entry.hits,
-        entry.used_at or entry.created_at,
+        float(entry.used_at or entry.created_at),
     )
     return (*info, checksum(info, entry.body), entry.body, digest_params(entry.params_json))
+
+
+def _real(number: float | None) -> float | None:
+    """As the column gives it back: an int would come back as a float, and fail the checksum."""
+    return None if number is None else float(number)
 
 
 def to_entry(row: Sequence[Any]) -> Entry:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import apsw
+
+from llm_cache.errors import StoreError
 from llm_cache.stamps import FILE_NAME as STAMPS_FILE_NAME
 from llm_cache.stamps import FileStamps, ProcessStamps
-from llm_cache.stores import schema, usage
+from llm_cache.stores import eviction, schema, usage
 from llm_cache.stores.base import EVERYTHING, TRASH_KEPT_S, Group, Removed, Selection, Total
 from llm_cache.stores.connection import connect, run, store_errors
 from llm_cache.stores.directory import prepare_directory
 from llm_cache.stores.listing import pages
 from llm_cache.stores.removal import (
-    KEYS_AT_ONCE,
     Clause,
     add_to_totals,
     clause,
@@ -31,8 +36,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    import apsw
-
     from llm_cache.entry import Entry, EntryInfo
     from llm_cache.policy import Policy
     from llm_cache.stamps import Stamps
@@ -42,10 +45,8 @@ T = TypeVar("T")
 
 FILE_NAME: Final = "cache.db"
 CLOSE_WAIT_S: Final = 5.0
-EVICT_TO: Final = 0.9
-"""Room is made down to this part of the limit, so that not every write has to make some."""
-_SWEPT_AT_ONCE: Final = 500
-_EVICTED_AT_ONCE: Final = 50
+_AT_ONCE: Final = 500
+"""Entries removed in one transaction: short ones, so that nobody waits for long."""
 _GET: Final = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE key = ?"  # noqa: S608 - our own names
 
 
@@ -75,7 +76,9 @@ class SqliteStore:
         self._clock = clock
         self._writer = Writer(self._connect)
         self._of_thread = threading.local()
+        self._readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
         self._opening = threading.Lock()
+        self._is_closed = False
         self.damaged_rows = 0
 
     def open(self) -> None:
@@ -83,6 +86,9 @@ class SqliteStore:
         if self.is_open:
             return
         with self._opening, store_errors("open", self.path):
+            if self._is_closed:
+                msg = f"{self.path} is closed: open a new cache"
+                raise StoreError(msg)
             if not self.is_open:
                 prepare_directory(self.path.parent)
                 self.stamps = FileStamps(self._stamps_path)
@@ -93,8 +99,7 @@ class SqliteStore:
 
     def get(self, key: bytes) -> Entry | None:
         """The entry under `key`, whatever its age; one that is damaged is dropped, not given."""
-        with store_errors("read", self.path):
-            rows = run(self._reader(), _GET, (key,))
+        rows = self._read(_GET, (key,))
         if not rows:
             return None
         try:
@@ -149,29 +154,31 @@ class SqliteStore:
         self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool
     ) -> Removed:
         """Brings the store under its size limit: old trash, the expired, then the least used."""
-        excess = self._used_bytes() - self._max_bytes
-        if excess <= 0:
+        used_bytes = self._used_bytes()
+        if used_bytes <= self._max_bytes:
             return Removed()
+        if not dry_run:
+            self._empty_trash(now)
+        used_bytes = self._used_bytes() - eviction.trash_bytes(self._read)
+        if used_bytes <= self._max_bytes:
+            return Removed()
+        expired = [c for p in self._prefixes() for c in expired_clauses(p, policy_of(p), now)]
+        excess_bytes = used_bytes - int(self._max_bytes * eviction.EVICT_TO)
+        plan = eviction.plan(self._read, expired, excess_bytes)
         if dry_run:
-            return Removed([self._least_used(excess)])
-        self._empty_trash(now)
+            return Removed((plan.expired, plan.evicted))
         groups = list(self.prune(policy_of, now, dry_run=False).groups)
-        least_used: Clause = (
-            f"number IN (SELECT number FROM entries ORDER BY used_at LIMIT {_EVICTED_AT_ONCE})",  # noqa: S608
-            (),
-        )
-        while self._used_bytes() > self._max_bytes * EVICT_TO:
-            evicted = self._write("delete from", lambda c: remove(c, least_used, "evicted"))
-            if not evicted.entries:
-                break
-            groups.append(evicted)
+        for some in _batched(plan.numbers):
+            which: Clause = (f"number IN ({', '.join('?' * len(some))})", some)
+            groups.append(
+                self._write("delete from", partial(remove, condition=which, why="evicted"))
+            )
         self._give_back()
         return Removed(_summed(groups))
 
     def select(self, which: Selection, *, limit: int | None = None) -> Iterator[EntryInfo]:
         """The entries of a selection by prefix, newest first, read in pages as they are taken."""
-        with store_errors("read", self.path):
-            yield from pages(self._reader, which, limit)
+        yield from pages(self._read, which, limit)
 
     def totals(self) -> list[Total]:
         """What is held, by tenant and prefix."""
@@ -181,11 +188,10 @@ class SqliteStore:
     def expired(self, policy_of: Callable[[str], Policy], now: float) -> dict[str, Group]:
         """By prefix, what `prune` would sweep."""
         found: dict[str, Group] = {}
-        with store_errors("read", self.path):
-            for prefix in self._prefixes():
-                conditions = expired_clauses(prefix, policy_of(prefix), now)
-                groups = [measure(self._reader(), c, "expired") for c in conditions]
-                found[prefix] = _summed(groups)[0]
+        for prefix in self._prefixes():
+            conditions = expired_clauses(prefix, policy_of(prefix), now)
+            groups = [measure(self._read, c, "expired") for c in conditions]
+            found[prefix] = _summed(groups)[0]
         return {prefix: group for prefix, group in found.items() if group.entries}
 
     def add_usage(self, days: Iterable[UsageDay], uses: Iterable[EntryUse]) -> None:
@@ -195,8 +201,7 @@ class SqliteStore:
 
     def usage(self) -> list[UsageDay]:
         """Every count kept."""
-        with store_errors("read", self.path):
-            return usage.read(self._reader())
+        return usage.read(self._read)
 
     def disk_bytes(self) -> int:
         """Bytes of the file that are in use, and of its write-ahead log."""
@@ -206,12 +211,17 @@ class SqliteStore:
 
     def close(self) -> None:
         """Finishes what was begun, for up to 5 s, and lets go of the file."""
+        with self._opening:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            self.is_open = False
         self._writer.close(CLOSE_WAIT_S)
-        reader: apsw.Connection | None = getattr(self._of_thread, "reader", None)
-        if reader is not None:
-            reader.close()
-            self._of_thread = threading.local()
         self.stamps.close()
+        for reader in list(self._readers):
+            # One that another thread is using right now is closed with that thread.
+            with suppress(apsw.ThreadingViolationError):
+                reader.close()
 
     def _connect(self) -> apsw.Connection:
         connection = connect(self.path, private_like=self._stamps_path)
@@ -219,15 +229,20 @@ class SqliteStore:
         return connection
 
     def _reader(self) -> apsw.Connection:
+        if not self.is_open:
+            self.open()
         try:
             reader: apsw.Connection = self._of_thread.reader
         except AttributeError:
-            self.open()
             reader = self._of_thread.reader = self._connect()
+            self._readers.add(reader)
         return reader
 
     def _read(self, sql: str, bindings: Any = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401
+        """The rows of a query; none where there is no file, which reading does not make."""
         with store_errors("read", self.path):
+            if not self.is_open and not self._is_closed and not self.path.exists():
+                return []
             return run(self._reader(), sql, bindings)
 
     def _submit(self, write: Callable[[apsw.Connection], T]) -> Future[T]:
@@ -246,26 +261,18 @@ class SqliteStore:
             "SELECT (page_count - freelist_count) * page_size "
             "FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
         )
-        return int(self._read(sql)[0][0])
+        rows = self._read(sql)
+        return int(rows[0][0]) if rows else 0
 
     def _sweep(self, condition: Clause, why: str) -> Iterator[Group]:
         """Drops what a condition selects, in short transactions, so that nobody waits for long."""
         where, bindings = condition
-        some = f"number IN (SELECT number FROM entries WHERE {where} LIMIT {_SWEPT_AT_ONCE})"  # noqa: S608
+        some = f"number IN (SELECT number FROM entries WHERE {where} LIMIT {_AT_ONCE})"  # noqa: S608
         while True:
             group = self._write("delete from", lambda c: remove(c, (some, bindings), why))
             yield group
-            if group.entries < _SWEPT_AT_ONCE:
+            if group.entries < _AT_ONCE:
                 return
-
-    def _least_used(self, excess_bytes: int) -> Group:
-        sql = "SELECT size_bytes, ifnull(generation_seconds, 0.0) FROM entries ORDER BY used_at"
-        count, freed, seconds = 0, 0, 0.0
-        for size_bytes, generation_seconds in self._read(sql):
-            if freed >= excess_bytes:
-                break
-            count, freed, seconds = count + 1, freed + size_bytes, seconds + generation_seconds
-        return Group("evicted", count, freed, seconds)
 
     def _empty_trash(self, before: float) -> None:
         sql = "DELETE FROM trash WHERE removed_at <= ?"
@@ -277,13 +284,13 @@ class SqliteStore:
 
 
 def _parts(which: Selection) -> list[Selection]:
-    keys = which.keys
-    if keys is None or len(keys) <= KEYS_AT_ONCE:
+    if which.keys is None:
         return [which]
-    return [
-        Selection(keys=keys[at : at + KEYS_AT_ONCE], prefix=which.prefix, tenant=which.tenant)
-        for at in range(0, len(keys), KEYS_AT_ONCE)
-    ]
+    return [replace(which, keys=some) for some in _batched(which.keys)]
+
+
+def _batched(items: tuple[T, ...]) -> list[tuple[T, ...]]:
+    return [items[at : at + _AT_ONCE] for at in range(0, len(items), _AT_ONCE)]
 
 
 def _summed(groups: Iterable[Group]) -> list[Group]:

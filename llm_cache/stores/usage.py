@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     import apsw
 
+    from llm_cache.stores.connection import Read
+
 _COUNTS: Final = tuple(field.name for field in fields(Usage))
 _ADD: Final = (
     f"INSERT INTO usage (day, tenant, prefix, model, {', '.join(_COUNTS)}) "  # noqa: S608 - our own names
@@ -34,10 +36,9 @@ def add(connection: apsw.Connection, days: Iterable[UsageDay], uses: Iterable[En
         )
 
 
-def read(connection: apsw.Connection) -> list[UsageDay]:
+def read(read_rows: Read) -> list[UsageDay]:
     """All counts in the file, by day."""
-    rows = run(
-        connection,
+    rows = read_rows(
         f"SELECT day, tenant, prefix, model, {', '.join(_COUNTS)} FROM usage ORDER BY day, prefix",  # noqa: S608
     )
     return [

@@ -1,0 +1,125 @@
+"""The steps of a lookup: each says what has to be done, and what the driver replies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+from llm_cache.errors import GenerationTimeoutError
+
+if TYPE_CHECKING:
+    from llm_cache.codec import Codec
+    from llm_cache.entry import Entry
+    from llm_cache.flights import Flight, Flights
+    from llm_cache.keys import Identity
+    from llm_cache.memory_tier import MemoryTier
+    from llm_cache.notices import Notices
+    from llm_cache.policy import Policy, PolicyTable
+    from llm_cache.stores.base import Store
+    from llm_cache.usage import UsageCounter
+
+T = TypeVar("T")
+
+ACKNOWLEDGED_WITHIN_S: Final = 0.25
+"""How long a caller waits for the store's acknowledgement of a value it already has."""
+LOOK_EVERY_S: Final = 0.25
+"""How often a waiter looks whether another thread's event loop still runs its flight."""
+
+
+class Outcome(StrEnum):
+    """How a request was answered."""
+
+    HIT = "hit"
+    MISS = "miss"
+    COALESCED = "coalesced"
+    BYPASS = "bypass"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: what is asked for, how to make it, and under which policy."""
+
+    identity: Identity
+    generator: Callable[[], object]
+    policy: Policy
+    codec: Codec
+    refresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request gets; `entry` is None where the value cannot be kept."""
+
+    value: Any
+    outcome: Outcome
+    entry: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a lookup works with."""
+
+    store: Store
+    tier: MemoryTier
+    flights: Flights
+    usage: UsageCounter
+    policies: PolicyTable
+    notices: Notices
+    max_value_bytes: int
+    clock: Callable[[], float]
+    monotonic: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read the store: an `Entry` or None."""
+
+    read: Callable[[], Entry | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Begin a flight, detached from its callers: None."""
+
+    flight: Flight
+    steps: Steps[None]
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait for a flight: its `Ending`, or `GaveUp`."""
+
+    flight: Flight
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """Call the user's generator: what it made; its errors are thrown back."""
+
+    prefix: str
+    generator: Callable[[], object]
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Have something written, and wait for that a short while only: None."""
+
+    write: Callable[[], object]
+
+
+Step: TypeAlias = Read | Launch | Wait | Generate | Publish
+Steps: TypeAlias = Generator[Step, Any, T]
+
+
+def timed_out(prefix: str, timeout_s: float) -> GenerationTimeoutError:
+    """What a generator's callers get that ran longer than it may."""
+    return GenerationTimeoutError(
+        f"{prefix}: the generator ran longer than {timeout_s:g} s and nothing was stored: "
+        f"raise `timeout` under [prefixes.{prefix}] or in its CachePolicy"
+    )

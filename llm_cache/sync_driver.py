@@ -1,0 +1,145 @@
+"""The driver that blocks: carries out a lookup's steps on the calling thread."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextvars
+import inspect
+import math
+import time
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from llm_cache.flights import GaveUp, current_flight, running_loop
+from llm_cache.steps import (
+    ACKNOWLEDGED_WITHIN_S,
+    LOOK_EVERY_S,
+    Generate,
+    Launch,
+    Publish,
+    Read,
+    Wait,
+    timed_out,
+)
+from llm_cache.threads import start_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from llm_cache.flights import Ending, Flight
+    from llm_cache.steps import Parts, Step, Steps
+    from llm_cache.threads import DaemonPool
+
+T = TypeVar("T")
+
+
+class SyncDriver:
+    """Carries out steps by blocking the calling thread.
+
+    A generator runs on a thread of its own, in the caller's context, so that it can be waited for
+    with a limit; under the timeout `forever` it runs on the caller's own thread.
+    """
+
+    def __init__(self, parts: Parts, pool: DaemonPool) -> None:
+        self._parts = parts
+        self._pool = pool
+
+    def run(self, steps: Steps[T]) -> T:
+        """Carries `steps` out to their end."""
+        advance, reply = steps.send, None
+        while True:
+            try:
+                step = advance(reply)
+            except StopIteration as end:
+                return cast("T", end.value)
+            try:
+                advance, reply = steps.send, self._carry_out(step)
+            except BaseException as error:  # noqa: BLE001 - the steps decide what it means
+                advance, reply = cast("Callable[[Any], Step]", steps.throw), error
+
+    def _carry_out(self, step: Step) -> Any:  # noqa: ANN401 - each step has its own reply
+        match step:
+            case Read(read):
+                return read()
+            case Launch(flight, steps, timeout_s):
+                fly = partial(self._fly, flight, steps)
+                if math.isinf(timeout_s):
+                    contextvars.copy_context().run(fly)
+                else:
+                    start_thread(f"llm-cache flight {flight.identity.prefix}", fly)
+            case Wait(flight, timeout_s):
+                return self._wait(flight, timeout_s)
+            case Generate(prefix, generator, timeout_s):
+                return _generate_sync(prefix, generator, timeout_s)
+            case Publish(write):
+                concurrent.futures.wait([self._pool.submit(write)], ACKNOWLEDGED_WITHIN_S)
+        return None
+
+    def _fly(self, flight: Flight, steps: Steps[None]) -> None:
+        current_flight.set(flight)
+        # What ended the flight is with its leader by now.
+        with suppress(BaseException):
+            self.run(steps)
+
+    def _wait(self, flight: Flight, timeout_s: float) -> Ending | GaveUp:
+        if flight.is_out_of_reach():
+            return GaveUp()
+        ends_at = time.monotonic() + timeout_s
+        while (left_s := ends_at - time.monotonic()) > 0:
+            pause_s = left_s if flight.loop is None else min(left_s, LOOK_EVERY_S)
+            concurrent.futures.wait([flight.future], None if math.isinf(pause_s) else pause_s)
+            if flight.future.done():
+                return flight.future.result()
+            self._parts.flights.abandon_if_stranded(flight)
+        return GaveUp()
+
+
+def call_sync(generator: Callable[[], object]) -> Any:  # noqa: ANN401 - the user's value
+    """Calls a generator on this thread; an awaitable is run to its end on a loop of its own."""
+    made = generator()
+    if not inspect.isawaitable(made):
+        return made
+    run = partial(_run_to_its_end, made)
+    return run() if running_loop() is None else _on_thread(run, None)
+
+
+def _generate_sync(prefix: str, generator: Callable[[], object], timeout_s: float) -> Any:  # noqa: ANN401
+    if math.isinf(timeout_s):
+        return call_sync(generator)
+    try:
+        return _on_thread(partial(call_sync, generator), timeout_s)
+    except _StillRunningError:
+        raise timed_out(prefix, timeout_s) from None
+
+
+class _StillRunningError(Exception):
+    pass
+
+
+def _on_thread(call: Callable[[], Any], timeout_s: float | None) -> Any:  # noqa: ANN401
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - goes to whoever waits
+            future.set_exception(error)
+
+    start_thread("llm-cache generator", run)
+    concurrent.futures.wait([future], timeout_s)
+    if not future.done():
+        raise _StillRunningError
+    return future.result()
+
+
+def _run_to_its_end(made: Awaitable[T]) -> T:
+    import asyncio
+
+    return asyncio.run(_awaited(made))
+
+
+async def _awaited(made: Awaitable[T]) -> T:
+    return await made
