@@ -1,0 +1,20 @@
+"""The settings of a cache: where they come from, what they may be, and how they are shown."""
+
+from __future__ import annotations
+
+from llm_cache.config.loading import check_config, config_path, load_config
+from llm_cache.config.model import CacheConfig
+from llm_cache.config.parts import PrefixConfig, WarmSet
+from llm_cache.config.problems import Origin, OriginKind, Problem
+
+__all__ = [
+    "CacheConfig",
+    "Origin",
+    "OriginKind",
+    "PrefixConfig",
+    "Problem",
+    "WarmSet",
+    "check_config",
+    "config_path",
+    "load_config",
+]

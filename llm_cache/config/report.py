@@ -1,0 +1,180 @@
+"""Showing the settings in force: one by one with where each came from, as TOML, as a first file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from llm_cache.config.model import CACHE_FIELDS, CacheConfig
+from llm_cache.config.parts import PrefixConfig, WarmSet
+from llm_cache.config.problems import Origin, dotted
+from llm_cache.config.values import duration_text, is_array, is_table, size_text
+from llm_cache.policy import BUILTIN_PREFIXES, DEFAULT_TIMEOUT_S, DEFAULT_TTL_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llm_cache.config.lines import KeyPath
+
+_SIZES: Final = frozenset({"max_memory", "max_disk", "max_value"})
+_DURATIONS: Final = frozenset({"ttl", "timeout", "lock_timeout"})
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting in force.
+
+    Args:
+        key: its name, as `CacheConfig.origin` takes it.
+        value: its value as a TOML file has it.
+        origin: where it came from.
+    """
+
+    key: str
+    value: object
+    origin: Origin
+
+    @property
+    def shown(self) -> str:
+        """The value in one short piece of text."""
+        value = self.value
+        if isinstance(value, bool):
+            return str(value).lower()
+        if is_array(value):
+            return f"{len(value)} listed"
+        if is_table(value):
+            axes = ((name, axis) for name, axis in value.items() if is_array(axis))
+            return " x ".join(f"{len(axis)} {name}" for name, axis in axes)
+        return '""' if value == "" else str(value)
+
+
+def settings_in_force(config: CacheConfig) -> Iterator[Setting]:
+    """Every setting in force, the built-in ones too, always in the same order."""
+    for path, value in _values(config):
+        key = dotted(path)
+        yield Setting(key, value, config.origin(key))
+
+
+def settings_as_toml(config: CacheConfig) -> str:
+    """The settings in force as TOML that means the same when read back.
+
+    Built-in durations stand in comments: written out, those of a prefix would override what a
+    decorator says.
+    """
+    import tomli_w
+
+    document: dict[str, Any] = {
+        "cache": _cache_table(config),
+        "defaults": _said(config.defaults),
+        "prefixes": {prefix: _said(said) for prefix, said in config.prefixes.items()},
+        "warm": [_warm_table(warm) for warm in config.warm],
+    }
+    text = tomli_w.dumps({name: table for name, table in document.items() if table})
+    tables = {name: table for name, table in _builtin(config).items() if table}
+    builtin = tomli_w.dumps(tables).splitlines()
+    comment = "".join(f"# {line}".rstrip() + "\n" for line in builtin if line)
+    return f"{text}\n# Built-in, where neither a decorator nor this file says otherwise:\n{comment}"
+
+
+def _values(config: CacheConfig) -> Iterator[tuple[KeyPath, Any]]:
+    for name, value in _cache_table(config).items():
+        yield ("cache", name), value
+    builtin = _builtin(config)
+    yield from _prefix_values(("defaults",), _said(config.defaults), builtin["defaults"])
+    for prefix in sorted({*config.prefixes, *builtin["prefixes"]}):
+        said = _said(config.prefixes.get(prefix, PrefixConfig()))
+        otherwise = builtin["prefixes"].get(prefix, {})
+        yield from _prefix_values(("prefixes", prefix), said, otherwise)
+    for index, warm in enumerate(config.warm):
+        for name, value in _warm_table(warm).items():
+            yield ("warm", index, name), value
+
+
+def _prefix_values(
+    path: KeyPath, said: dict[str, Any], otherwise: dict[str, Any]
+) -> Iterator[tuple[KeyPath, Any]]:
+    values = {**otherwise, **said}
+    for name in PrefixConfig.model_fields:
+        if name in values:
+            yield (*path, name), values[name]
+
+
+def _builtin(config: CacheConfig) -> dict[str, dict[str, Any]]:
+    """The built-in values in force, by table."""
+    timeout = config.defaults.timeout
+    defaults: dict[str, Any] = {
+        "ttl": DEFAULT_TTL_S,
+        "version": "",
+        "timeout": DEFAULT_TIMEOUT_S,
+        "lock_timeout": DEFAULT_TIMEOUT_S if timeout is None else timeout,
+    }
+    said = _said(config.defaults)
+    prefixes = {
+        prefix: {"ttl": _plain("ttl", policy.ttl)}
+        for prefix, policy in BUILTIN_PREFIXES.items()
+        # A ttl under [defaults] goes before these.
+        if "ttl" not in said and "ttl" not in _said(config.prefixes.get(prefix, PrefixConfig()))
+    }
+    rest = {name: _plain(name, value) for name, value in defaults.items() if name not in said}
+    return {"defaults": rest, "prefixes": prefixes}
+
+
+def _cache_table(config: CacheConfig) -> dict[str, Any]:
+    return {name: _plain(name, getattr(config, name)) for name in CACHE_FIELDS}
+
+
+def _said(said: PrefixConfig) -> dict[str, Any]:
+    values = {name: getattr(said, name) for name in PrefixConfig.model_fields}
+    return {name: _plain(name, value) for name, value in values.items() if value is not None}
+
+
+def _warm_table(warm: WarmSet) -> dict[str, Any]:
+    values = {name: getattr(warm, name) for name in WarmSet.model_fields}
+    return {name: value for name, value in values.items() if value not in (None, [], {})}
+
+
+def _plain(name: str, value: Any) -> Any:  # noqa: ANN401 - as varied as the settings
+    """The value of the setting `name` as a TOML file has it."""
+    if name in _SIZES:
+        return size_text(value)
+    if name in _DURATIONS:
+        return duration_text(value)
+    return str(value) if isinstance(value, Path) else value
+
+
+FIRST_FILE: Final = """\
+# The settings of llm-cache. What is commented out shows the built-in value, or a sample.
+# Check this file with `llm-cache config check`; see what is in force with `llm-cache config show`.
+
+[cache]
+enabled = true                 # false: every call generates
+cache_dir = ".cache/llm"       # from the directory of this file
+store = "sqlite"
+max_memory_entries = 1000      # 0: keep nothing in memory
+max_memory = "64MiB"
+max_disk = "1GiB"              # beyond it, expired and then least recently used entries go
+max_value = "16MiB"            # larger values are returned, but not kept
+durability = "normal"          # "full": survive a power cut, too; slower to write
+
+# For every prefix whose decorator says nothing else.
+[defaults]
+# ttl = "24h"                  # "forever" for no end, 0 to keep nothing
+# timeout = "5m"               # how long a generator may run
+
+# For one prefix, whatever its decorator says. ttl_hours = 168 is ttl = "7d".
+# [prefixes.intro_page]
+# ttl = "7d"
+# version = "2"                # change it to start anew after a change of the prompt
+
+# What `llm-cache warm` makes: the tables of params, and every combination of the matrix.
+# [[warm]]
+# prefix = "intro_page"
+# generate = "app.lessons:generate_intro_page"   # imported from the directory of this file
+# concurrency = 4
+# retries = 3
+# rate = "60/min"
+# params = [{ subject = "math", topic = "fractions", grade = "5" }]
+# matrix = { subject = ["math"], topic = ["algebra", "geometry"], grade = ["5", "6"] }
+"""
+"""What `llm-cache config init` writes: the built-in settings, and samples to go on from."""

@@ -1,0 +1,221 @@
+"""What one value of the configuration may be.
+
+Each check takes anything and returns it understood, or raises ValueError with what is wrong and
+what to write instead.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeGuard
+
+from llm_cache.config.problems import shortened, shown_value
+from llm_cache.keys import check_prefix
+from llm_cache.units import (
+    check_seconds,
+    format_duration,
+    hours_to_seconds,
+    parse_duration,
+    parse_size,
+    to_seconds,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LARGEST_SIZE_BYTES: Final = 2**60
+LONGEST_TEXT_CHARS: Final = 1000
+MESSAGE_CHARS: Final = 200
+DURATION_SAMPLES: Final = "a text like '90s', '1h30m', '7d' or 'forever'"
+
+_GENERATE: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
+_RATE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*/\s*([a-z]+)", re.ASCII)
+_RATE_UNIT_S: Final = {
+    **dict.fromkeys(("s", "sec", "second"), 1),
+    **dict.fromkeys(("m", "min", "minute"), 60),
+    **dict.fromkeys(("h", "hour"), 3600),
+}
+_SIZE_UNITS: Final = (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
+
+
+def is_table(value: object) -> TypeGuard[dict[str, object]]:
+    """Whether `value` is a table of a file, or the dict that code gives for one."""
+    return isinstance(value, dict)
+
+
+def is_array(value: object) -> TypeGuard[list[object]]:
+    """Whether `value` is an array of a file, or the list that code gives for one."""
+    return isinstance(value, list)
+
+
+def switch(value: object) -> bool:
+    """True or false, and nothing that resembles it."""
+    if not isinstance(value, bool):
+        raise _wrong(value, "a switch", "true or false")
+    return value
+
+
+def count(low: int, high: int) -> Callable[[object], int]:
+    """A check for a whole number from `low` to `high`."""
+
+    def check(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise _wrong(value, "a whole number", f"one from {low} to {high}")
+        if not low <= value <= high:
+            msg = f"{shown_value(value)} is out of range: write a number from {low} to {high}"
+            raise ValueError(msg)
+        return value
+
+    return check
+
+
+def size(low_bytes: int) -> Callable[[object], int]:
+    """A check for a size of at least `low_bytes`, as a number of bytes or as text."""
+
+    def check(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | str) or _is_long(value):
+            raise _wrong(value, "a size", "bytes, or a text like '64MiB'")
+        try:
+            size_bytes = parse_size(value)
+        except ValueError as error:
+            raise _ours(error) from None
+        if size_bytes > LARGEST_SIZE_BYTES:
+            msg = f"{shown_value(value)} is too much: at most {size_text(LARGEST_SIZE_BYTES)}"
+            raise ValueError(msg)
+        if size_bytes < low_bytes:
+            msg = f"{shown_value(value)} is too little: at least {size_text(low_bytes)}"
+            raise ValueError(msg)
+        return size_bytes
+
+    return check
+
+
+def seconds(value: object) -> float | None:
+    """A duration in seconds, infinite for `"forever"`; None stays None."""
+    if value is None:
+        return None
+    if _is_long(value) or isinstance(value, bool):
+        raise _wrong(value, "a duration", DURATION_SAMPLES)
+    if not isinstance(value, str | int | float | timedelta):
+        raise _wrong(value, "a duration", DURATION_SAMPLES)
+    try:
+        if isinstance(value, int | float):
+            check_seconds(value, shown=shown_value(value))
+        return to_seconds(value)
+    except OverflowError:
+        msg = f"{shown_value(value)} is over 100 years: write 'forever' for no end"
+        raise ValueError(msg) from None
+    except ValueError as error:
+        raise _ours(error) from None
+
+
+def hours(value: object) -> float:
+    """A plain number of hours, in seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(value, "a number of hours", "one like 168, or ttl = '7d'")
+    try:
+        return hours_to_seconds(value)
+    except ValueError as error:
+        raise _ours(error) from None
+
+
+def text(value: object) -> str | None:
+    """Text; None stays None."""
+    if value is not None and not isinstance(value, str):
+        raise _wrong(value, "a text", "it in quotes")
+    return value
+
+
+def one_of(*choices: str) -> Callable[[object], str]:
+    """A check for one of a few words."""
+    listed = " or ".join(repr(choice) for choice in choices)
+
+    def check(value: object) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise _wrong(value, "supported", listed)
+        return value
+
+    return check
+
+
+def path(value: object) -> Path:
+    """A path, with `~` for the home directory understood."""
+    if not isinstance(value, str | Path):
+        raise _wrong(value, "a path", "it in quotes")
+    name = str(value)
+    if not name or "\0" in name:
+        raise _wrong(name, "a path", "the name of a file or directory")
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        msg = f"{shown_value(name)}: there is no such user, or no home directory"
+        raise ValueError(msg) from None
+
+
+def prefix_name(value: object) -> str:
+    """A prefix, as keys take it."""
+    if not isinstance(value, str):
+        raise _wrong(value, "a prefix", "it in quotes")
+    return check_prefix(value)
+
+
+def generator_name(value: object) -> str:
+    """The place of a function: `module.path:function`."""
+    if not isinstance(value, str) or not _GENERATE.fullmatch(value):
+        raise _wrong(value, "a function", "'module.path:function'")
+    return value
+
+
+def rate_text(value: object) -> str | None:
+    """How many calls in which time, `"10/s"`; None stays None."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise _wrong(value, "a rate", "a text like '10/s' or '60/min'")
+    calls_per_second(value)
+    return value
+
+
+def calls_per_second(rate: str) -> float:
+    """Calls a second in a rate like `"60/min"`."""
+    found = _RATE.fullmatch(rate.strip().lower())
+    if found is None or found[2] not in _RATE_UNIT_S or float(found[1]) == 0:
+        raise _wrong(rate, "a rate", "a number above 0 and a time, like '10/s' or '60/min'")
+    return float(found[1]) / _RATE_UNIT_S[found[2]]
+
+
+def size_text(size_bytes: int) -> str | int:
+    """Exactly `size_bytes`, in the largest unit that needs no fraction."""
+    for unit, factor in _SIZE_UNITS:
+        if size_bytes and size_bytes % factor == 0:
+            return f"{size_bytes // factor}{unit}"
+    return size_bytes
+
+
+def duration_text(duration_s: float) -> str:
+    """Exactly `duration_s` as `seconds` reads it, however odd a number it is."""
+    whole_hours, rest_s = divmod(duration_s, 3600)
+    if not rest_s and 1 <= whole_hours < 48:  # noqa: PLR2004 - "24h" says more than "1d"
+        return f"{whole_hours:.0f}h"
+    shown = format_duration(duration_s)
+    if math.isinf(duration_s) or parse_duration(shown) == duration_s:
+        return shown
+    return f"{Decimal(repr(duration_s)):f}s"
+
+
+def _is_long(value: object) -> bool:
+    """Whether `value` is more text than any size or duration needs: Python may not read it."""
+    return isinstance(value, str) and len(value) > LONGEST_TEXT_CHARS
+
+
+def _wrong(value: object, expected: str, instead: str) -> ValueError:
+    return ValueError(f"{shown_value(value)} is not {expected}: write {instead}")
+
+
+def _ours(error: ValueError) -> ValueError:
+    message = shortened(str(error), MESSAGE_CHARS)
+    return ValueError(f"{message}: write 0 or more" if message.endswith("negative") else message)
