@@ -1,0 +1,195 @@
+"""One function says what an entry is good for, from its age, its ttl and who said which ttl."""
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_cache.entry import EntryInfo, Freshness, freshness_window, judge
+from llm_cache.policy import CachePolicy, Policy, PolicyTable, TtlSource
+
+T0 = 1_800_000_000.0
+TTL = 3600.0
+FRESH, STALE, FALLBACK, MISSING = Freshness
+TICK = 0.001
+
+
+def entry(**changes) -> EntryInfo:
+    """An entry that was made at T0."""
+    fields = {
+        "key": bytes(32),
+        "request": bytes(32),
+        "params_json": b"{}",
+        "prefix": "p",
+        "encoding": "json",
+        "size_bytes": 2,
+        "value_bytes": 2,
+        "created_at": T0,
+    }
+    return EntryInfo(**{**fields, **changes})
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (0, FRESH),
+        (TTL - TICK, FRESH),
+        (TTL, MISSING),
+        (TTL + TICK, MISSING),
+        (10 * TTL, MISSING),
+    ],
+)
+def test_an_entry_is_fresh_until_its_ttl_ends(age, expected):
+    """An entry is fresh as long as its age is less than the ttl, and not a tick longer."""
+    assert judge(entry(), Policy(builtin_ttl=TTL), T0 + age) is expected
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (-300 - TICK, MISSING),
+        (-300, FRESH),
+        (-TICK, FRESH),
+        (-86_400, MISSING),
+        (-math.inf, MISSING),
+    ],
+)
+def test_an_entry_from_up_to_five_minutes_ahead_is_new(age, expected):
+    """The clocks of machines differ by up to 300 s; what is further ahead is not believed."""
+    assert judge(entry(), Policy(builtin_ttl=TTL), T0 + age) is expected
+
+
+@pytest.mark.parametrize(
+    ("grace", "stale_if_error", "expected"),
+    [
+        (0, 0, [MISSING, MISSING, MISSING]),
+        (10, 0, [STALE, MISSING, MISSING]),
+        (20, 0, [STALE, STALE, MISSING]),
+        (0, 10, [FALLBACK, MISSING, MISSING]),
+        (10, 20, [STALE, FALLBACK, MISSING]),
+        (20, 10, [STALE, STALE, MISSING]),
+        (10, 10, [STALE, MISSING, MISSING]),
+        (math.inf, 0, [STALE, STALE, STALE]),
+        (10, math.inf, [STALE, FALLBACK, FALLBACK]),
+    ],
+)
+def test_stale_comes_before_fallback(grace, stale_if_error, expected):
+    """Both windows begin where the ttl ends; in both, an entry is stale."""
+    policy = Policy(builtin_ttl=TTL, grace=grace, stale_if_error=stale_if_error)
+    for start, end, state in zip((0, 10, 20), (10, 20, 1e6), expected, strict=True):
+        assert judge(entry(), policy, T0 + TTL + start) is state
+        assert judge(entry(), policy, T0 + TTL + end - TICK) is state
+    assert policy.kept_after_ttl == max(grace, stale_if_error)
+
+
+def test_forever_has_no_end():
+    """With a ttl of forever an entry is fresh a million years on, but not from the future."""
+    policy = Policy(builtin_ttl=math.inf)
+    assert judge(entry(), policy, T0 + 1e6 * 365 * 86_400) is FRESH
+    assert judge(entry(), policy, T0 - 301) is MISSING
+    assert freshness_window(entry(), policy) == (T0 - 300, math.inf)
+
+
+@pytest.mark.parametrize("age", [-300, -1, 0, 1])
+def test_nothing_is_fresh_under_a_ttl_of_zero(age):
+    """0 means "do not keep": what is there is not served, from whichever clock it came."""
+    assert judge(entry(), Policy(prefix_ttl=0.0), T0 + age) is MISSING
+
+
+def test_the_window_is_what_judge_goes_by():
+    """The fresh window begins 300 s before the entry was made, and ends with its ttl."""
+    start, end = freshness_window(entry(), Policy(builtin_ttl=TTL))
+    assert (start, end) == (T0 - 300, T0 + TTL)
+
+
+SOURCES = ["call", "made_with_call", "prefix", "decorator", "made_with_decorator", "defaults"]
+WHO_DECIDED = [
+    *(TtlSource.CALL, TtlSource.CALL, TtlSource.PREFIX),
+    *(TtlSource.DECORATOR, TtlSource.DECORATOR, TtlSource.DEFAULTS),
+]
+
+
+@pytest.mark.parametrize("zero", [False, True], ids=["seconds", "zeros"])
+def test_the_nearest_source_decides_in_every_combination(zero):
+    """Of 64 combinations of sources, the first that says something decides: a 0, too."""
+    for present in itertools.product([True, False], repeat=6):
+        values = [0.0 if zero else 10.0 * n for n in range(1, 7)]
+        said = [value if there else None for value, there in zip(values, present, strict=True)]
+        given_ttl = dict(zip(SOURCES, said, strict=True))
+        policy = Policy(
+            call_ttl=given_ttl["call"],
+            prefix_ttl=given_ttl["prefix"],
+            decorator_ttl=given_ttl["decorator"],
+            defaults_ttl=given_ttl["defaults"],
+            builtin_ttl=99.0,
+        )
+        first = present.index(True) if any(present) else None
+        expected = (
+            (99.0, TtlSource.BUILTIN) if first is None else (values[first], WHO_DECIDED[first])
+        )
+        made_with = given_ttl["made_with_call"], given_ttl["made_with_decorator"]
+        assert policy.ttl(*made_with) == expected
+        made = entry(call_ttl=made_with[0], decorator_ttl=made_with[1])
+        last_tick = judge(made, policy, T0 + expected[0] - TICK)
+        assert last_tick is (FRESH if expected[0] else MISSING)
+        assert judge(made, policy, T0 + expected[0]) is MISSING
+
+
+def test_the_command_line_judges_as_the_application_does():
+    """Who knows only the file and the entry comes to the ttl that the decorated call came to."""
+    call, decorator = CachePolicy(ttl="1h"), CachePolicy(ttl="2h")
+    files = [
+        PolicyTable(),
+        PolicyTable(defaults=CachePolicy(ttl="3h")),
+        PolicyTable(prefixes={"p": CachePolicy(ttl="4h")}),
+    ]
+    for table, by_call, by_decorator in itertools.product(files, (None, call), (None, decorator)):
+        ours = table.resolve("p", call=by_call, decorator=by_decorator)
+        made = entry(
+            call_ttl=by_call.ttl if by_call else None,
+            decorator_ttl=by_decorator.ttl if by_decorator else None,
+        )
+        theirs = table.resolve("p")
+        assert theirs.ttl(made.call_ttl, made.decorator_ttl) == ours.ttl()
+        for age in (0, 3599, 3601, 7201, 10_801, 14_401, 86_401):
+            assert judge(made, theirs, T0 + age) is judge(made, ours, T0 + age)
+
+
+def test_a_changed_file_counts_for_what_is_already_stored():
+    """A shorter ttl in the file ends entries at once; a longer one revives them."""
+    made = entry(decorator_ttl=TTL)
+    shorter = PolicyTable(prefixes={"p": CachePolicy(ttl="1m")}).resolve("p")
+    longer = PolicyTable(prefixes={"p": CachePolicy(ttl="7d")}).resolve("p")
+    assert judge(made, shorter, T0 + 61) is MISSING
+    assert judge(made, longer, T0 + TTL + 1) is FRESH
+
+
+SECONDS = st.integers(0, 10**7).map(float) | st.just(math.inf)
+
+
+@given(st.integers(-1000, 3 * 10**7), SECONDS, SECONDS, SECONDS)
+def test_an_entry_is_judged_by_its_age_alone(age, ttl, grace, stale_if_error):
+    """The judgement is that of the rules in words, for every age and policy."""
+    policy = Policy(builtin_ttl=ttl, grace=grace, stale_if_error=stale_if_error)
+    counted = max(age, 0)  # up to five minutes ahead is new
+    if age < -300 or ttl == 0:
+        expected = MISSING
+    elif counted < ttl:
+        expected = FRESH
+    elif counted < ttl + grace:
+        expected = STALE
+    else:
+        expected = FALLBACK if counted < ttl + stale_if_error else MISSING
+    assert judge(entry(), policy, T0 + age) is expected
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), SECONDS, SECONDS, SECONDS)
+def test_an_entry_never_becomes_fresher(age, later, ttl, grace, stale_if_error):
+    """With time an entry goes from fresh to stale to fallback to missing, and never back."""
+    policy = Policy(builtin_ttl=ttl, grace=grace, stale_if_error=stale_if_error)
+    order = list(Freshness)
+    before = order.index(judge(entry(), policy, T0 + age))
+    after = order.index(judge(entry(), policy, T0 + age + later))
+    assert before <= after
