@@ -1,0 +1,116 @@
+"""The `llm-cache` command: its flags, and the one place where errors are told."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import click
+
+from llm_cache.cli.commands import Commands, help_if_alone
+from llm_cache.cli.failures import ExitCode, Failure, explain
+from llm_cache.cli.render import Marked, Mood, ReaderGoneError
+from llm_cache.cli.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROGRAM: Final = "llm-cache"
+COMPLETE_VARIABLE: Final = "_LLM_CACHE_COMPLETE"
+
+
+def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - Click calls it
+    if wanted and not ctx.resilient_parsing:
+        from llm_cache import __version__
+
+        ctx.ensure_object(Session).out.line(f"{PROGRAM} {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    options_metavar="[--config PATH] [--cache-dir DIR]",
+    subcommand_metavar="COMMAND ...",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+    help="Show the version and exit.",
+)  # fmt: skip
+@click.pass_context
+def commands(ctx: click.Context) -> None:
+    """Look into the cache of what language models generated, and keep it in order.
+
+    \b
+    Examples:
+      llm-cache ls intro_page              what is kept under a prefix
+      llm-cache inspect 9f2c               one entry, with its text
+      llm-cache invalidate -p intro_page   have it made anew from now on
+      llm-cache warm                       generate what cache.toml lists
+    """  # noqa: D301 - \b is a mark of Click's
+    help_if_alone(ctx)
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Runs `llm-cache` and exits with its code."""
+    sys.exit(run(sys.argv[1:] if args is None else args))
+
+
+def run(args: Sequence[str]) -> int:
+    """Runs `llm-cache` with these arguments; returns its exit code."""
+    session = Session(debug="--debug" in args)
+    try:
+        code = _run(session, args)
+        session.out.flush()
+    except ReaderGoneError:
+        _let_go_of_stdout()
+        return ExitCode.DONE
+    except KeyboardInterrupt:
+        code = _tell(session, Failure(message="interrupted", code=ExitCode.INTERRUPTED), after="\n")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the user gets one line
+        code = _tell(session, error)
+    return code
+
+
+def _run(session: Session, args: Sequence[str]) -> int:
+    if COMPLETE_VARIABLE in os.environ:
+        commands.main(list(args), PROGRAM, complete_var=COMPLETE_VARIABLE)
+    try:
+        with commands.make_context(PROGRAM, list(args), obj=session) as ctx:
+            return commands.invoke(ctx) or ExitCode.DONE
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except BrokenPipeError:  # of Click's own writing, of a help text
+        raise ReaderGoneError from None
+    finally:
+        session.close()
+
+
+def _tell(session: Session, error: Exception, *, after: str = "") -> int:
+    """Tells what went wrong, and gives the exit code of it; `after` ends the line before."""
+    failure = explain(error)
+    try:
+        session.out.flush()
+    except (OSError, ReaderGoneError):
+        _let_go_of_stdout()
+    try:
+        if session.debug and not isinstance(error, Failure):
+            session.err.put(session.err.screenful("".join(traceback.format_exception(error))))
+        session.err.put(after if session.err.is_terminal else "")
+        session.err.line(Marked("error:", Mood.FAILED), f" {failure.message}")
+        if failure.hint is not None:
+            session.err.line(f"hint: {failure.hint}")
+        session.err.flush()
+    except (OSError, ReaderGoneError):
+        pass  # nobody listens: the exit code has to do
+    return failure.code
+
+
+def _let_go_of_stdout() -> None:
+    """Sends what is still buffered nowhere, so that the end of Python does not try again."""
+    with contextlib.suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -1,0 +1,235 @@
+"""Entries as rows: a table on a terminal, tab-separated in a pipe, JSON on demand."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from llm_cache.cli.figures import NEVER, UNKNOWN, entries, iso, span
+from llm_cache.cli.render import Marked, Mood, Piece, Screen
+from llm_cache.cli.table import SAMPLE_ROWS, Column, fit
+from llm_cache.entry import Freshness
+from llm_cache.units import FOREVER, format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from llm_cache.cache import LLMCache
+    from llm_cache.entry import EntryInfo
+
+SHOWN_VALUE_CHARS: Final = 200
+"""As much of one param as a table can need."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was listed, for the line below it."""
+
+    entries: int = 0
+    size_bytes: int = 0
+    expired: int = 0
+    seconds: float = 0.0
+
+    def line(self, *, of: int | None = None) -> str:
+        """`3 of 214 entries · 13.0 KiB · 1 expired`."""
+        number = entries(self.entries)
+        if of is not None and of > self.entries:
+            number = f"{self.entries:,} of {entries(of)}"
+        parts = [number, format_size(self.size_bytes)]
+        if self.expired:
+            parts.append(f"{self.expired:,} expired")
+        return " · ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A column, what it shows of an entry, and whether it is there only where it says something."""
+
+    column: Column
+    cell: Callable[[_Row], Piece]
+    only_if: Callable[[EntryInfo], object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """An entry, judged, with what its cells are made of."""
+
+    info: EntryInfo
+    state: str
+    expires_at: float
+    now: float
+    params: str
+
+    @property
+    def expiry(self) -> Piece:
+        """`in 6d`, `never`, or what it is now if it is not fresh any more."""
+        if self.state != Freshness.FRESH:
+            return Marked(self.state, Mood.EXPIRING)
+        return NEVER if self.expires_at == FOREVER else f"in {span(self.expires_at - self.now)}"
+
+
+_FIELDS: Final = (
+    _Field(Column("ID"), lambda row: row.info.id),
+    _Field(Column("TENANT", least=6, spare=5), lambda row: row.info.tenant, lambda i: i.tenant),
+    _Field(Column("PREFIX", least=8), lambda row: row.info.prefix),
+    _Field(Column("VERSION", least=7, spare=6), lambda row: row.info.version, lambda i: i.version),
+    _Field(Column("PARAMS", least=10), lambda row: row.params),
+    _Field(Column("SIZE", right=True, spare=3), lambda row: format_size(row.info.size_bytes)),
+    _Field(Column("AGE", right=True, spare=2), lambda row: age(row.info, row.now)),
+    _Field(Column("EXPIRES", spare=1), lambda row: row.expiry),
+    _Field(Column("HITS", right=True, spare=4), lambda row: f"{row.info.hits:,}"),
+)
+
+
+def state_of(cache: LLMCache, info: EntryInfo) -> str:
+    """`fresh`, `stale`, `fallback` or `expired`."""
+    freshness = cache.judge(info)
+    return "expired" if freshness is Freshness.MISSING else freshness.value
+
+
+def age(info: EntryInfo, now: float) -> str:
+    """How old an entry is; 0 where its clock ran ahead of ours."""
+    return span(max(now - info.created_at, 0.0))
+
+
+def write_table(screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo]) -> Tally:
+    """Writes a table of entries, fitted to the screen by the first of them and streamed."""
+    tally, now = Tally(), time.time()
+    coming = iter(infos)
+    sample = list(itertools.islice(coming, SAMPLE_ROWS))
+    fields = [f for f in _FIELDS if f.only_if is None or any(map(f.only_if, sample))]
+    order = _most_telling_first(sample)
+
+    def row(info: EntryInfo, *, named: bool) -> list[Piece]:
+        shown = _row(cache, info, now, params_text(info, order.get(info.prefix, []), named=named))
+        return [field.cell(shown) for field in fields]
+
+    columns = [field.column for field in fields]
+    named = True
+    layout = fit(screen, columns, (row(info, named=True) for info in sample))
+    if layout.is_cut("PARAMS"):
+        named = False
+        layout = fit(screen, columns, (row(info, named=False) for info in sample))
+    rows = (
+        row(info, named=named) for info in _counted(cache, itertools.chain(sample, coming), tally)
+    )
+    layout.write(screen, rows)
+    return tally
+
+
+def write_fields(screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo]) -> Tally:
+    """Writes entries for a program, one a line: the table's columns in full, then the state."""
+    tally = Tally()
+    for info in _counted(cache, infos, tally):
+        expires_at = cache.expires_at(info)
+        screen.fields(
+            info.id,
+            info.prefix,
+            screen.json_text(params_of(info)),
+            info.size_bytes,
+            iso(info.created_at) or UNKNOWN,
+            NEVER if expires_at == FOREVER else iso(expires_at) or UNKNOWN,
+            info.hits,
+            state_of(cache, info),
+        )
+    return tally
+
+
+def write_json_lines(screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo]) -> None:
+    """Writes entries as JSON, one a line."""
+    for info in infos:
+        screen.json(as_json(cache, info), indent=None)
+
+
+def write_json(screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo], **more: object) -> None:
+    """Writes one JSON document with the entries, as they come; `more` goes before them."""
+    head = screen.json_text({"schema": 1, **more}).removesuffix("}")
+    screen.put(f'{head}, "entries": [')
+    between = "\n "
+    for info in infos:
+        screen.put(between + screen.json_text(as_json(cache, info)))
+        between = ",\n "
+    screen.put("]}\n" if between == "\n " else "\n]}\n")
+
+
+def write_ids(screen: Screen, infos: Iterable[EntryInfo]) -> None:
+    """Writes ids, one a line."""
+    for info in infos:
+        screen.line(info.id)
+
+
+def as_json(cache: LLMCache, info: EntryInfo) -> dict[str, object]:
+    """An entry for a program: instants in ISO 8601, sizes in bytes, null for what is not known."""
+    return {
+        "id": info.id,
+        "key": info.key.hex(),
+        "prefix": info.prefix,
+        "params": params_of(info),
+        "variant": info.variant,
+        "version": info.version,
+        "tenant": info.tenant,
+        "state": state_of(cache, info),
+        "created_at": iso(info.created_at),
+        "expires_at": iso(cache.expires_at(info)),
+        "size_bytes": info.size_bytes,
+        "value_bytes": info.value_bytes,
+        "hits": info.hits,
+        "last_used_at": iso(info.last_used_at),
+        "generation_seconds": info.generation_seconds,
+        "model": info.model,
+        "input_tokens": info.input_tokens,
+        "output_tokens": info.output_tokens,
+        "cost_usd": info.cost_usd,
+    }
+
+
+def params_of(info: EntryInfo) -> dict[str, object]:
+    """The params of an entry; those of one that was tampered with, as the text that is there."""
+    try:
+        return dict(info.params)
+    except (ValueError, TypeError, AttributeError):
+        return {"(not params)": info.params_json.decode("utf-8", "backslashreplace")}
+
+
+def params_text(info: EntryInfo, order: Iterable[str] = (), *, named: bool) -> str:
+    """Params on one line, those of `order` first: `grade=5 topic=fractions`, or `5 fractions`."""
+    params = params_of(info)
+    names = [name for name in order if name in params]
+    names += [name for name in params if name not in names]
+    texts = ((name, value_text(params[name])) for name in names)
+    return " ".join(f"{name}={text}" if named else text for name, text in texts)
+
+
+def value_text(value: object) -> str:
+    """A param's value on one line; a text as it is, anything else as JSON."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text[:SHOWN_VALUE_CHARS]
+
+
+def _row(cache: LLMCache, info: EntryInfo, now: float, params: str) -> _Row:
+    return _Row(info, state_of(cache, info), cache.expires_at(info), now, params)
+
+
+def _counted(cache: LLMCache, infos: Iterable[EntryInfo], tally: Tally) -> Iterator[EntryInfo]:
+    for info in infos:
+        tally.entries += 1
+        tally.size_bytes += info.size_bytes
+        tally.seconds += info.generation_seconds or 0.0
+        tally.expired += cache.judge(info) is Freshness.MISSING
+        yield info
+
+
+def _most_telling_first(sample: Iterable[EntryInfo]) -> dict[str, list[str]]:
+    """By prefix, the names of its params, those with the most different values first."""
+    seen: dict[str, dict[str, set[str]]] = {}
+    for info in sample:
+        values = seen.setdefault(info.prefix, {})
+        for name, value in params_of(info).items():
+            values.setdefault(name, set()).add(value_text(value))
+    return {
+        prefix: sorted(values, key=lambda name: (-len(values[name]), name))
+        for prefix, values in seen.items()
+    }

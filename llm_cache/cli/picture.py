@@ -1,0 +1,165 @@
+"""One entry as a reader sees it on a terminal."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from rich.cells import cell_len
+
+from llm_cache.cli.cells import cut, flow, wrap
+from llm_cache.cli.figures import NEVER, UNKNOWN, counted, duration, money, on_the_clock, span
+from llm_cache.cli.listing import age, params_of
+from llm_cache.cli.render import Marked, Mood
+from llm_cache.entry import Freshness
+from llm_cache.units import FOREVER, format_size
+
+if TYPE_CHECKING:
+    from llm_cache.cli.provenance import Provenance
+    from llm_cache.cli.render import Piece, Screen
+
+PREVIEW_LINES: Final = 12
+VALUE_CHARS: Final = 2000
+"""As much of one param as is shown."""
+_INDENT: Final = "  "
+_SECOND_COLUMN: Final = 38
+
+
+def draw(screen: Screen, shown: Provenance, text: str) -> None:
+    """Draws an entry: its head, its facts, and the beginning of its text."""
+    _draw_head(screen, shown)
+    for params in flow(_params(screen, shown), screen.columns - len(_INDENT)):
+        screen.line(_INDENT, params)
+    screen.line()
+    for label, left, right in _facts(shown):
+        _draw_fact(screen, label, left, right)
+    screen.line()
+    _draw_text(screen, shown, text)
+
+
+def _draw_head(screen: Screen, shown: Provenance) -> None:
+    mood = Mood.FRESH if shown.state == Freshness.FRESH else Mood.EXPIRING
+    right: list[Piece] = [Marked(shown.state, mood), f" · {shown.entry.id}"]
+    taken = sum(cell_len(screen.text(piece)) for piece in right)
+    room = max(screen.columns - taken - 2, 8)
+    prefix = cut(screen.words(shown.entry.prefix), room, screen=screen)
+    screen.line(prefix, " " * (room + 2 - cell_len(prefix)), *right)
+
+
+def _params(screen: Screen, shown: Provenance) -> list[str]:
+    entry = shown.entry
+    items = {name: _value(value) for name, value in params_of(entry).items()}
+    apart = {"tenant": entry.tenant, "version": entry.version}
+    beside = [f"({name} {text})" for name, text in apart.items() if text]
+    if entry.variant:
+        beside.append(f"(variant {entry.variant})")
+    return [screen.words(item) for item in [*(f"{n}={t}" for n, t in items.items()), *beside]]
+
+
+def _value(value: object) -> str:
+    """A param's value; a text that could be taken for another type is in quotes."""
+    if isinstance(value, str) and value and not _reads_as_json(value):
+        return value[:VALUE_CHARS]
+    return json.dumps(value, ensure_ascii=False, default=str)[:VALUE_CHARS]
+
+
+def _reads_as_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _facts(shown: Provenance) -> list[tuple[str, str, str]]:
+    """What is known: a label, what stands beside it, and what goes to the right of that."""
+    entry = shown.entry
+    ends = "expires" if shown.expires_at > shown.now else "expired"
+    facts = [
+        ("made", _made(shown), ""),
+        (ends, _expires(shown), f"ttl {_ttl(shown.ttl)}, {shown.ttl_origin}"),
+        ("used", _used(shown), _saved(shown)),
+        ("size", _size(shown), ""),
+    ]
+    if entry.input_tokens is not None or entry.output_tokens is not None or entry.cost_usd:
+        tokens = f"{_number(entry.input_tokens)} in, {_number(entry.output_tokens)} out"
+        facts.append(("tokens", tokens, f"cost {money(entry.cost_usd)}"))
+    return facts
+
+
+def _made(shown: Provenance) -> str:
+    entry = shown.entry
+    by = f" by {entry.model}" if entry.model else ""
+    took = "" if entry.generation_seconds is None else f" in {duration(entry.generation_seconds)}"
+    return f"{age(entry, shown.now)} ago{by}{took}, {on_the_clock(entry.created_at)}"
+
+
+def _expires(shown: Provenance) -> str:
+    if shown.expires_at == FOREVER:
+        return NEVER
+    left = shown.expires_at - shown.now
+    when = f"in {span(left)}" if left > 0 else f"{span(-left)} ago"
+    return f"{when}, {on_the_clock(shown.expires_at)}"
+
+
+def _ttl(seconds: float) -> str:
+    from llm_cache.config.values import duration_text
+
+    return duration_text(seconds)
+
+
+def _used(shown: Provenance) -> str:
+    entry = shown.entry
+    if not entry.hits or entry.last_used_at is None:
+        return "never"
+    return f"{counted(entry.hits, 'time')}, last {span(max(shown.now - entry.last_used_at, 0))} ago"
+
+
+def _saved(shown: Provenance) -> str:
+    if not shown.entry.hits:
+        return ""
+    time_saved = duration(shown.saved_seconds)
+    if shown.saved_usd is None:
+        return f"saved {time_saved}"
+    return f"saved about {money(shown.saved_usd)} and {time_saved}"
+
+
+def _size(shown: Provenance) -> str:
+    stored, raw = shown.entry.size_bytes, shown.entry.value_bytes
+    if stored == raw or not stored:
+        return format_size(stored)
+    return f"{format_size(stored)} stored, {format_size(raw)} raw ({raw / stored:.1f}x)"
+
+
+def _number(number: int | None) -> str:
+    return UNKNOWN if number is None else f"{number:,}"
+
+
+def _draw_fact(screen: Screen, label: str, left: str, right: str) -> None:
+    head = f"{_INDENT}{label:<10}"
+    left, right = screen.words(left), screen.words(right)
+    padded = left + " " * (_SECOND_COLUMN - len(head) - cell_len(left))
+    if not right:
+        first, *more = wrap(left, screen.columns - len(head))
+    elif cell_len(f"{head}{padded}  {right}") <= screen.columns:
+        first, more = f"{padded}  {right}", []
+    else:
+        first, more = left, list(wrap(right, screen.columns - len(head)))
+    screen.line(head, first)
+    for line in more:
+        screen.line(" " * len(head), line)
+
+
+def _draw_text(screen: Screen, shown: Provenance, text: str) -> None:
+    """Draws the first lines of a text, wrapped, and says where the rest is."""
+    source = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    room = screen.columns - len(_INDENT)
+    drawn = 0
+    for number, line in enumerate(source):
+        for part in wrap(screen.words(line.expandtabs(4)), room):
+            if drawn == PREVIEW_LINES:
+                rest = counted(len(source), "line") if number else format_size(len(text.encode()))
+                screen.line(_INDENT, f"… {rest} in all: llm-cache inspect {shown.entry.id} --raw")
+                return
+            screen.line(_INDENT if part else "", part)
+            drawn += 1

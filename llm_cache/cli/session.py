@@ -1,0 +1,87 @@
+"""What the commands of one run share: the streams, the settings, the cache."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from llm_cache.cli.render import ColourChoice, Screen, screen_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from llm_cache.cache import LLMCache
+    from llm_cache.config import CacheConfig
+
+
+@dataclass
+class Session:
+    """One run of `llm-cache`: what its global flags say, and what they lead to.
+
+    Nothing is opened before a command asks for it.
+    """
+
+    config_path: Path | None = None
+    cache_dir: Path | None = None
+    colour: ColourChoice = ColourChoice.AUTO
+    debug: bool = False
+    _opened: LLMCache | None = field(default=None, init=False)
+    _stop_warnings: Callable[[], None] | None = field(default=None, init=False)
+
+    @cached_property
+    def out(self) -> Screen:
+        """Where data goes."""
+        return screen_for(sys.stdout or _nowhere(), choice=self.colour)
+
+    @cached_property
+    def err(self) -> Screen:
+        """Where words go: counts, hints, questions, progress, errors."""
+        return screen_for(sys.stderr or _nowhere(), choice=self.colour)
+
+    @cached_property
+    def config(self) -> CacheConfig:
+        """The settings in force.
+
+        Raises:
+            ConfigError: one of them is wrong.
+        """
+        from llm_cache.config import load_config
+
+        return load_config(self.config_path, cache_dir=self.cache_dir)
+
+    @property
+    def cache(self) -> LLMCache:
+        """The cache the settings lead to."""
+        if self._opened is None:
+            from llm_cache.cache import LLMCache
+            from llm_cache.cli.warnings import show_warnings
+
+            self._stop_warnings = show_warnings(self.err)
+            self._opened = LLMCache(config=self.config)
+        return self._opened
+
+    def close(self) -> None:
+        """Lets go of the cache."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+        if self._stop_warnings is not None:
+            self._stop_warnings()
+
+    def tell(self, text: str) -> None:
+        """Says something on stderr."""
+        self.err.line(text)
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
+
+
+def _nowhere() -> TextIO:
+    """A stream for who closed ours (`>&-`)."""
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - open to the end
