@@ -156,10 +156,18 @@ class Flights:
                 self._close_to_joining(flight)
 
     def wait_until_stored(self, timeout_s: float, key: bytes | None = None) -> bool:
-        """Waits for the flights of `key`, or all, and for their values to be in the store."""
+        """Waits for the flights of `key`, or all, and for their values to be in the store.
+
+        Those of an event loop that this very thread runs are left out: waiting would hold them up.
+        """
+        own_loop = running_loop()
 
         def is_clear() -> bool:
-            return not any(key in (None, f.identity.key) for f in self._not_yet_stored)
+            return not any(
+                key in (None, flight.identity.key)
+                for flight in self._not_yet_stored
+                if flight.loop is None or flight.loop is not own_loop
+            )
 
         with self._some_stored:
             return self._some_stored.wait_for(is_clear, timeout_s)

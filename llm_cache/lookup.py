@@ -7,6 +7,8 @@ awaiting or blocking is the driver's affair.
 from __future__ import annotations
 
 import logging
+import math
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from llm_cache.flights import Flight
     from llm_cache.steps import Call, Parts, Steps
 
+TIME_TO_LAND_S: Final = 1.0
 _log: Final = logging.getLogger("llm_cache")
 
 
@@ -61,7 +64,9 @@ def _from_flight(parts: Parts, call: Call) -> Steps[Answer | Failed | None]:
     try:
         if leads:
             yield Launch(flight, _fly(parts, call, flight), call.policy.timeout)
-        ending = yield Wait(flight, call.policy.lock_timeout)
+        # A flight ends by its own timeout: who leads it waits for that, who joined gives it time.
+        limit_s = math.inf if leads else call.policy.lock_timeout + TIME_TO_LAND_S
+        ending = yield Wait(flight, limit_s)
     finally:
         parts.flights.leave(flight)
     match ending:
@@ -131,10 +136,12 @@ def _make(parts: Parts, call: Call, flight: Flight) -> Steps[Landed]:
         # Another flight may have landed between this caller's look at the store and its joining.
         entry: Entry | None = yield Read(partial(_read, parts, identity.key))
         if entry is not None and judge(entry, call.policy, parts.clock()) is Freshness.FRESH:
-            try:
-                return Landed(call.codec.decode(entry.body, entry.encoding), entry, was_fresh=True)
-            except DecodeError:
-                pass
+            with suppress(DecodeError):
+                landed = Landed(
+                    call.codec.decode(entry.body, entry.encoding), entry, was_fresh=True
+                )
+                parts.flights.stored(flight)
+                return landed
     begun = parts.monotonic()
     value = yield _generate(call)
     seconds = parts.monotonic() - begun
@@ -152,7 +159,11 @@ def _make(parts: Parts, call: Call, flight: Flight) -> Steps[Landed]:
         return Landed(value, None)
     if not call.refresh and not flight.is_void:
         parts.tier.put(made, stamp)
-    yield Publish(partial(_publish, parts, made, flight, refresh=call.refresh))
+    try:
+        yield Publish(partial(_publish, parts, made, flight, refresh=call.refresh))
+    finally:
+        # Whatever became of the storing, or of this flight's loop: the value is paid for.
+        parts.flights.land(flight, Landed(value, made))
     return Landed(value, made)
 
 
@@ -213,6 +224,8 @@ def _publish(parts: Parts, entry: Entry, flight: Flight, *, refresh: bool) -> No
             parts.store.stamps.renew((entry.key,))
         make_room(parts)
     except StoreError as error:
+        if refresh:
+            parts.tier.drop(entry.key)
         parts.usage.count(entry.tenant, entry.prefix, not_stored=1)
         _tell_of_trouble(parts, error)
     finally:

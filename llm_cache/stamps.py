@@ -12,6 +12,8 @@ import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
+from llm_cache.errors import StoreError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
@@ -32,11 +34,11 @@ class Stamps(Protocol):
         ...
 
     def renew(self, keys: Iterable[bytes]) -> None:
-        """Writes fresh stamps for some keys."""
+        """Writes fresh stamps for some keys. Raises StoreError if it cannot."""
         ...
 
     def renew_all(self) -> None:
-        """Writes fresh stamps for every key."""
+        """Writes fresh stamps for every key. Raises StoreError if it cannot."""
         ...
 
     def close(self) -> None:
@@ -53,6 +55,7 @@ class FileStamps:
 
     def __init__(self, path: Path) -> None:
         """Opens the file, or makes it, private; raises OSError if it can do neither."""
+        self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if os.fstat(self._fd).st_size < STAMP_BYTES * STAMPS:
             self.renew_all()
@@ -64,15 +67,25 @@ class FileStamps:
     def renew(self, keys: Iterable[bytes]) -> None:
         """Writes fresh stamps for some keys."""
         for place in {key[0] for key in keys}:
-            os.pwrite(self._fd, secrets.token_bytes(STAMP_BYTES), place * STAMP_BYTES)
+            self._write(secrets.token_bytes(STAMP_BYTES), place * STAMP_BYTES)
 
     def renew_all(self) -> None:
         """Writes fresh stamps for every key."""
-        os.pwrite(self._fd, secrets.token_bytes(STAMP_BYTES * STAMPS), 0)
+        self._write(secrets.token_bytes(STAMP_BYTES * STAMPS), 0)
 
     def close(self) -> None:
         """Closes the file; whoever still reads it gets OSError, or bytes of some other file."""
         os.close(self._fd)
+
+    def _write(self, stamps: bytes, offset: int) -> None:
+        try:
+            os.pwrite(self._fd, stamps, offset)
+        except OSError as error:
+            msg = (
+                f"cannot write to {self._path}: {error.strerror}; "
+                "other processes may serve from memory what was taken away"
+            )
+            raise StoreError(msg) from error
 
 
 class ProcessStamps:
