@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import inspect
 import threading
-from functools import partial, update_wrapper
+from functools import update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, overload
 
 from llm_cache.binding import Binding
 from llm_cache.engine import NOT_IN_MEMORY
 from llm_cache.errors import ConfigError, PrefixConflictError
-from llm_cache.keys import Identity
 from llm_cache.policy import CachePolicy
 from llm_cache.process import get_cache
 from llm_cache.shortcuts import Shortcuts
-from llm_cache.steps import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -147,18 +145,9 @@ class _Answering:
     def __init__(self, binding: Binding, cache: LLMCache | None) -> None:
         self.binding: Final = binding
         self.get_cache: Final = get_cache if cache is None else lambda: cache
-        self.from_memory: Final = Shortcuts(binding, self.get_cache).from_memory
-
-    @property
-    def cache(self) -> LLMCache:
-        return self.get_cache()
-
-    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, refresh: bool = False) -> Call:
-        binding = self.binding
-        policy = self.cache.engine.policies.resolve(binding.prefix, decorator=binding.policy)
-        identity = Identity(binding.prefix, binding.params_json(args, kwargs), policy.version)
-        generator = partial(binding.function, *args, **kwargs)
-        return Call(identity, generator, policy, binding.codec, refresh)
+        shortcuts = Shortcuts(binding, self.get_cache)
+        self.from_memory: Final = shortcuts.from_memory
+        self.call: Final = shortcuts.call
 
 
 def _function(answering: _Answering, bound: tuple[Any, ...]) -> Any:  # noqa: ANN401
@@ -188,19 +177,19 @@ def _async_function(answering: _Answering, bound: tuple[Any, ...]) -> Any:  # no
         value = from_memory(args, kwargs)
         if value is not NOT_IN_MEMORY:
             return value
-        return (await answering.cache.engine.answer(answering.call(args, kwargs))).value
+        return (await answering.get_cache().engine.answer(answering.call(args, kwargs))).value
 
     async def peek(*args: Any, **kwargs: Any) -> Entry | None:  # noqa: ANN401
-        cache, call = answering.cache, answering.call(bound + args, kwargs)
+        cache, call = answering.get_cache(), answering.call(bound + args, kwargs)
         return await cache.engine.off_loop(lambda: cache.peek_call(call))
 
     async def invalidate(*args: Any, **kwargs: Any) -> Removed:  # noqa: ANN401
         key = answering.call(bound + args, kwargs).identity.key
-        return await answering.cache.aio.invalidate_entries((key,))
+        return await answering.get_cache().aio.invalidate_entries((key,))
 
     async def refresh(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         call = answering.call(bound + args, kwargs, refresh=True)
-        return (await answering.cache.engine.answer(call)).value
+        return (await answering.get_cache().engine.answer(call)).value
 
     function: Any = cached
     function.peek, function.invalidate, function.refresh = peek, invalidate, refresh
@@ -216,18 +205,18 @@ def _sync_function(answering: _Answering, bound: tuple[Any, ...]) -> Any:  # noq
         value = from_memory(args, kwargs)
         if value is not NOT_IN_MEMORY:
             return value
-        return answering.cache.engine.answer_sync(answering.call(args, kwargs)).value
+        return answering.get_cache().engine.answer_sync(answering.call(args, kwargs)).value
 
     def peek(*args: Any, **kwargs: Any) -> Entry | None:  # noqa: ANN401
-        return answering.cache.peek_call(answering.call(bound + args, kwargs))
+        return answering.get_cache().peek_call(answering.call(bound + args, kwargs))
 
     def invalidate(*args: Any, **kwargs: Any) -> Removed:  # noqa: ANN401
         key = answering.call(bound + args, kwargs).identity.key
-        return answering.cache.invalidate_entries((key,))
+        return answering.get_cache().invalidate_entries((key,))
 
     def refresh(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         call = answering.call(bound + args, kwargs, refresh=True)
-        return answering.cache.engine.answer_sync(call).value
+        return answering.get_cache().engine.answer_sync(call).value
 
     function: Any = cached
     function.peek, function.invalidate, function.refresh = peek, invalidate, refresh

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from llm_cache.codec import DecodeError
 from llm_cache.flights import Failed, Flights
-from llm_cache.lookup import lookup
+from llm_cache.lookup import look, lookup
 from llm_cache.memory_tier import MemoryTier
 from llm_cache.notices import Notices
 from llm_cache.steps import Answer, Call, Outcome, Parts
@@ -115,13 +115,21 @@ class Engine:
         """Answers on the running event loop; raises what the generator raises."""
         if self._is_bypassed(call):
             return Answer(await self._async_driver.call(call.generator), Outcome.BYPASS)
-        return _raised(await self._async_driver.run(lookup(self.parts, call)))
+        looks = self._looks_inline(call)
+        answer = look(self.parts, call) if looks else None
+        if answer is not None:
+            return answer
+        return _raised(await self._async_driver.run(lookup(self.parts, call, looked=looks)))
 
     def answer_sync(self, call: Call) -> Answer:
         """Answers by blocking this thread; raises what the generator raises."""
         if self._is_bypassed(call):
             return Answer(call_sync(call.generator), Outcome.BYPASS)
-        return _raised(self._sync_driver.run(lookup(self.parts, call)))
+        looks = self._looks_inline(call)
+        answer = look(self.parts, call) if looks else None
+        if answer is not None:
+            return answer
+        return _raised(self._sync_driver.run(lookup(self.parts, call, looked=looks)))
 
     def close(self, land_within_s: float = LAND_WITHIN_S) -> None:
         """Lets flights land for a while, tells the counts, and lets go of the store."""
@@ -133,6 +141,11 @@ class Engine:
         self.parts.usage.close()
         self.parts.tier.clear()
         self.parts.store.close()
+
+    def _looks_inline(self, call: Call) -> bool:
+        """Whether the store is looked at before anything is driven: a local one is that quick."""
+        store = self.parts.store
+        return store.is_local and store.is_open and not call.refresh
 
     def _is_bypassed(self, call: Call) -> bool:
         if self.is_enabled and call.policy.ttl()[0] > 0:

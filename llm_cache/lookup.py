@@ -28,21 +28,11 @@ TIME_TO_LAND_S: Final = 1.0
 _log: Final = logging.getLogger("llm_cache")
 
 
-def lookup(parts: Parts, call: Call) -> Steps[Answer | Failed]:
-    """Answers one request: from the store, from a flight under way, or by launching one."""
-    result: Answer | Failed | None = None
-    while result is None:
-        if not call.refresh:
-            result = yield from _from_store(parts, call)
-        if result is None:
-            result = yield from _from_flight(parts, call)
-    return result
-
-
-def _from_store(parts: Parts, call: Call) -> Steps[Answer | None]:
+def look(parts: Parts, call: Call) -> Answer | None:
+    """The answer from the store, if there is a fresh one; None if not. Blocks while it reads."""
     key = call.identity.key
     stamp = parts.tier.stamp(key)
-    entry: Entry | None = yield Read(partial(_read, parts, key))
+    entry = _read(parts, key)
     if entry is None:
         return None
     now = parts.clock()
@@ -56,6 +46,21 @@ def _from_store(parts: Parts, call: Call) -> Steps[Answer | None]:
     parts.tier.put(entry, stamp)
     parts.usage.hit(Use(entry), now)
     return Answer(value, Outcome.HIT, entry)
+
+
+def lookup(parts: Parts, call: Call, *, looked: bool) -> Steps[Answer | Failed]:
+    """Answers one request: from the store, from a flight under way, or by launching one.
+
+    `looked` says that the store has just been looked at.
+    """
+    result: Answer | Failed | None = None
+    while result is None:
+        if not looked and not call.refresh:
+            result = yield Read(partial(look, parts, call))
+        if result is None:
+            result = yield from _from_flight(parts, call)
+        looked = False
+    return result
 
 
 def _from_flight(parts: Parts, call: Call) -> Steps[Answer | Failed | None]:

@@ -101,6 +101,8 @@ class MemoryTier:
 
         It is empty if there is none.
         """
+        if self._max_entries < 1:
+            return b""
         try:
             return self._store.stamps.reader(key)()
         except OSError:
@@ -111,8 +113,10 @@ class MemoryTier:
 
         Without a stamp nothing is kept: nobody could tell that the entry was taken away.
         """
+        if self._max_entries < 1 or len(stamp) != STAMP_BYTES:
+            return
         slot = Slot(entry, stamp, self._store.stamps.reader(entry.key))
-        if slot.size_bytes > self._max_bytes or self._max_entries < 1 or len(stamp) != STAMP_BYTES:
+        if slot.size_bytes > self._max_bytes:
             return
         with self._lock:
             self._take_out(entry.key)

@@ -144,17 +144,18 @@ class Policy:
         self, made_with_call_ttl: float | None = None, made_with_decorator_ttl: float | None = None
     ) -> tuple[float, TtlSource]:
         """The ttl in seconds, and who decided it, of an entry made with the given ttls."""
-        layers = (
-            (self.call_ttl, TtlSource.CALL),
-            (made_with_call_ttl, TtlSource.CALL),
-            (self.prefix_ttl, TtlSource.PREFIX),
-            (self.decorator_ttl, TtlSource.DECORATOR),
-            (made_with_decorator_ttl, TtlSource.DECORATOR),
-            (self.defaults_ttl, TtlSource.DEFAULTS),
+        call_ttl = made_with_call_ttl if self.call_ttl is None else self.call_ttl
+        if call_ttl is not None:
+            return call_ttl, TtlSource.CALL
+        if self.prefix_ttl is not None:
+            return self.prefix_ttl, TtlSource.PREFIX
+        decorator_ttl = (
+            made_with_decorator_ttl if self.decorator_ttl is None else self.decorator_ttl
         )
-        for seconds, source in layers:
-            if seconds is not None:
-                return seconds, source
+        if decorator_ttl is not None:
+            return decorator_ttl, TtlSource.DECORATOR
+        if self.defaults_ttl is not None:
+            return self.defaults_ttl, TtlSource.DEFAULTS
         return self.builtin_ttl, TtlSource.BUILTIN
 
     @property

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import suppress
+from functools import partial
 from marshal import dumps
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.engine import NOT_IN_MEMORY
 from llm_cache.keys import Identity
+from llm_cache.steps import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +26,18 @@ _WITHOUT_REFERENCES: Final = 2
 """The newest format of marshal that writes equal values alike, however they are shared."""
 
 
+class _Known:
+    """What is known of a call: what identifies it, and its slot while there is one."""
+
+    __slots__ = ("identity", "slot")
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+        self.slot: Callable[[], Slot | None] = _no_slot
+
+
 class Shortcuts:
-    """What one engine holds in memory of one function, by the arguments as they were written.
+    """What is known of one function's calls in the cache in use, by their arguments as written.
 
     Binding arguments and making a key of them takes longer than all the rest of a hit. Arguments
     are told apart by their marshalled bytes, which keep built-in types apart and refuse all others;
@@ -36,41 +49,60 @@ class Shortcuts:
         self._binding: Final = binding
         self._get_cache: Final = get_cache
         self._engine: Engine | None = None
-        self._slots: dict[bytes, Callable[[], Slot | None]] = {}
+        self._known: dict[bytes, _Known] = {}
 
     def from_memory(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
-        """The value, if it is fresh in memory; `NOT_IN_MEMORY` if not."""
+        """The value, if it is fresh in memory; `NOT_IN_MEMORY` if not.
+
+        Raises TypeError if the function does not take the arguments, KeyParamError if one cannot
+        be keyed.
+        """
         engine = self._get_cache().engine
         if engine is not self._engine:
             self._begin_anew(engine)
         try:
-            call = dumps((args, kwargs), _WITHOUT_REFERENCES)
-        except ValueError:
-            call = b""
-        slot = self._slots.get(call, _nothing)() or self._found(engine, call, args, kwargs)
+            known = self._known[dumps((args, kwargs), _WITHOUT_REFERENCES)]
+        except (KeyError, ValueError):
+            known = self._learn(args, kwargs)
+        slot = known.slot()
         if slot is None:
-            return NOT_IN_MEMORY
+            slot = engine.slot(known.identity.key)
+            if slot is None:
+                return NOT_IN_MEMORY
+            known.slot = weakref.ref(slot)
         return engine.from_slot(slot, self._policy, self._codec)
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, refresh: bool = False) -> Call:
+        """The request that a call with these arguments is. Raises as `from_memory` does."""
+        engine = self._get_cache().engine
+        if engine is not self._engine:
+            self._begin_anew(engine)
+        try:
+            known = self._known[dumps((args, kwargs), _WITHOUT_REFERENCES)]
+        except (KeyError, ValueError):
+            known = self._learn(args, kwargs)
+        generator = partial(self._binding.function, *args, **kwargs)
+        return Call(known.identity, generator, self._policy, self._codec, refresh)
 
     def _begin_anew(self, engine: Engine) -> None:
         binding = self._binding
         self._codec = binding.codec
         self._policy = engine.policies.resolve(binding.prefix, decorator=binding.policy)
-        self._slots = {}
+        self._known = {}
         self._engine = engine
 
-    def _found(
-        self, engine: Engine, call: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Slot | None:
-        params_json = self._binding.params_json(args, kwargs)
-        identity = Identity(self._binding.prefix, params_json, self._policy.version)
-        slot = engine.slot(identity.key)
-        if slot is not None and 0 < len(call) <= LONGEST_CALL_BYTES:
-            if len(self._slots) >= REMEMBERED_AT_MOST:
-                self._slots.clear()
-            self._slots[call] = weakref.ref(slot)
-        return slot
+    def _learn(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Known:
+        binding = self._binding
+        params_json = binding.params_json(args, kwargs)
+        known = _Known(Identity(binding.prefix, params_json, self._policy.version))
+        with suppress(ValueError):  # arguments that are not of built-in types
+            call = dumps((args, kwargs), _WITHOUT_REFERENCES)
+            if len(call) <= LONGEST_CALL_BYTES:
+                if len(self._known) >= REMEMBERED_AT_MOST:
+                    self._known.clear()
+                self._known[call] = known
+        return known
 
 
-def _nothing() -> None:
+def _no_slot() -> None:
     return None

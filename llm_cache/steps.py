@@ -75,9 +75,9 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Read the store: an `Entry` or None."""
+    """Read the store: whatever `read` returns."""
 
-    read: Callable[[], Entry | None]
+    read: Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,15 +25,30 @@ _log: Final = logging.getLogger("llm_cache")
 
 
 class Use:
-    """Hits of one entry that the store has not been told of."""
+    """What a hit of one entry counts for; it keeps no value alive."""
 
-    __slots__ = ("entry", "hits", "is_to_tell", "last_used_at")
+    __slots__ = ("group", "key", "last_used_at", "saves_seconds")
 
     def __init__(self, entry: EntryInfo) -> None:
-        self.entry = entry
-        self.hits = 0
+        self.key = entry.key
+        self.group: Group = (entry.tenant, entry.prefix, entry.model or "")
+        self.saves_seconds = entry.generation_seconds or 0.0
         self.last_used_at = 0.0
-        self.is_to_tell = False
+
+
+class _Hits:
+    """Hits of one entry that the store has not been told of."""
+
+    __slots__ = ("count", "last_used_at", "use")
+
+    def __init__(self, use: Use) -> None:
+        self.use = use
+        self.count = 0
+        self.last_used_at = 0.0
+
+    def add(self, count: int, last_used_at: float) -> None:
+        self.count += count
+        self.last_used_at = max(self.last_used_at, last_used_at)
 
 
 class UsageCounter:
@@ -49,7 +64,7 @@ class UsageCounter:
         self._flushing = threading.Lock()
         self.hits: Final[deque[Use]] = deque()
         """One `Use` a hit, to be added up later: every hit comes this way, without a lock."""
-        self._uses: list[Use] = []
+        self._untold: dict[bytes, _Hits] = {}
         self._counts: defaultdict[Group, Usage] = defaultdict(Usage)
         self._of_process = Usage()
         self.is_asleep = True
@@ -87,10 +102,7 @@ class UsageCounter:
                 self._something_to_tell.clear()
                 self._add_up_hits()
                 counts, self._counts = self._counts, defaultdict(Usage)
-                told = [(use, use.hits) for use in self._uses]
-                self._uses = []
-                for use, _ in told:
-                    use.hits, use.is_to_tell = 0, False
+                told, self._untold = self._untold, {}
             if not told and not counts:
                 return
             try:
@@ -109,13 +121,13 @@ class UsageCounter:
         for _ in range(len(self.hits)):
             use = self.hits.popleft()
             self._of_process.hits += 1
-            self._note(use, 1)
+            self._note(use, 1, use.last_used_at)
 
-    def _note(self, use: Use, hits: int) -> None:
-        use.hits += hits
-        if not use.is_to_tell:
-            use.is_to_tell = True
-            self._uses.append(use)
+    def _note(self, use: Use, hits: int, last_used_at: float) -> None:
+        untold = self._untold.get(use.key)
+        if untold is None:
+            untold = self._untold[use.key] = _Hits(use)
+        untold.add(hits, last_used_at)
 
     def wake(self) -> None:
         """Has the counts told within a second."""
@@ -141,25 +153,23 @@ class UsageCounter:
         except StoreError as error:
             _log.debug("counts are kept for later: %s", error)
 
-    def _by_day(self, told: list[tuple[Use, int]], counts: dict[Group, Usage]) -> list[UsageDay]:
+    def _by_day(self, told: dict[bytes, _Hits], counts: dict[Group, Usage]) -> list[UsageDay]:
         day = datetime.fromtimestamp(self._clock(), UTC).date().isoformat()
         summed: defaultdict[Group, Usage] = defaultdict(Usage)
         for group, usage in counts.items():
             summed[group].add(usage)
-        for use, hits in told:
-            entry = use.entry
-            saved_seconds = (entry.generation_seconds or 0.0) * hits
-            group = entry.tenant, entry.prefix, entry.model or ""
-            summed[group].add(Usage(hits=hits, saved_seconds=saved_seconds))
+        for hits in told.values():
+            saved_seconds = hits.use.saves_seconds * hits.count
+            summed[hits.use.group].add(Usage(hits=hits.count, saved_seconds=saved_seconds))
         return [UsageDay(day, *group, usage) for group, usage in summed.items()]
 
-    def _put_back(self, told: list[tuple[Use, int]], counts: dict[Group, Usage]) -> None:
+    def _put_back(self, told: dict[bytes, _Hits], counts: dict[Group, Usage]) -> None:
         with self._lock:
-            for use, hits in told:
-                self._note(use, hits)
+            for hits in told.values():
+                self._note(hits.use, hits.count, hits.last_used_at)
             for group, usage in counts.items():
                 self._counts[group].add(usage)
 
 
-def _entry_uses(told: list[tuple[Use, int]]) -> list[EntryUse]:
-    return [EntryUse(use.entry.key, hits, use.last_used_at) for use, hits in told]
+def _entry_uses(told: dict[bytes, _Hits]) -> list[EntryUse]:
+    return [EntryUse(key, hits.count, hits.last_used_at) for key, hits in told.items()]

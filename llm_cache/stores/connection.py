@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from urllib.parse import quote
 
@@ -13,12 +12,13 @@ import apsw
 from llm_cache.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from pathlib import Path
+    from types import TracebackType
 
 BUSY_WAIT_S: Final = 2.0
 _PAUSE_S: Final = (0.001, 0.012)
-_FLAGS: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
+READ_WRITE: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
+READ_ONLY: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 _SETTINGS: Final = (
     (apsw.SQLITE_DBCONFIG_DEFENSIVE, 1),
     (apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
@@ -27,13 +27,10 @@ _SETTINGS: Final = (
 )
 
 
-def connect(path: Path, *, private_like: Path) -> apsw.Connection:
-    """A connection of its own for one thread.
-
-    The file, if it is made now, gets the permissions of `private_like` from its first moment on.
-    """
-    uri = f"file:{quote(str(path))}?modeof={quote(str(private_like))}"
-    connection = apsw.Connection(uri, flags=_FLAGS)
+def connect(path: Path, *, flags: int = READ_WRITE, options: str = "") -> apsw.Connection:
+    """A connection of its own for one thread; `options` are those of SQLite's file names."""
+    # Through bytes: a directory may have a name that is no text.
+    connection = apsw.Connection(f"file:{quote(bytes(path))}?{options}", flags=flags)
     for setting, value in _SETTINGS:
         connection.config(setting, value)
     connection.set_busy_handler(_WaitWhileBusy())
@@ -67,6 +64,11 @@ class _WaitWhileBusy:
         return True
 
 
+def mode_of(path: Path) -> str:
+    """The option that gives a new file the permissions of `path` from its first moment on."""
+    return f"modeof={quote(bytes(path))}"
+
+
 def run(connection: apsw.Connection, sql: str, bindings: Any = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401
     """Carries out `sql` to its end and returns all rows.
 
@@ -76,14 +78,28 @@ def run(connection: apsw.Connection, sql: str, bindings: Any = ()) -> list[tuple
     return cast("list[tuple[Any, ...]]", cursor.fetchall())
 
 
-@contextmanager
-def store_errors(doing: str, path: Path) -> Generator[None]:
-    """Turns whatever SQLite or the file system raise into StoreError, in plain words."""
-    try:
-        yield
-    except (apsw.Error, OSError, UnicodeDecodeError) as error:
-        msg = f"cannot {doing} {path}: {_in_words(error)}"
-        raise StoreError(msg) from error
+class store_errors:  # noqa: N801 - used like the context managers of contextlib
+    """Turns whatever SQLite or the file system raise into StoreError, in plain words.
+
+    A class, since a generator would take longer than the read it is put around.
+    """
+
+    __slots__ = ("_doing", "_path")
+
+    def __init__(self, doing: str, path: Path) -> None:
+        self._doing = doing
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(
+        self, kind: object, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Raises StoreError in place of what it knows."""
+        if isinstance(error, apsw.Error | OSError | UnicodeDecodeError):
+            msg = f"cannot {self._doing} {self._path}: {_in_words(error)}"
+            raise StoreError(msg) from error
 
 
 def _in_words(error: Exception) -> str:

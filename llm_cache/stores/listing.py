@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.keys import ID_DIGITS
@@ -9,7 +11,7 @@ from llm_cache.stores.removal import clause
 from llm_cache.stores.rows import INFO_COLUMNS, to_info
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from llm_cache.entry import EntryInfo
     from llm_cache.stores.base import Selection
@@ -18,30 +20,39 @@ if TYPE_CHECKING:
 PAGE: Final = 500
 
 
-def pages(read: Read, which: Selection, limit: int | None) -> Iterator[EntryInfo]:
-    """The selected entries, by prefix and newest first."""
+def pages(
+    read: Read, which: Selection, prefixes: Iterable[str], limit: int | None
+) -> Iterator[EntryInfo]:
+    """The selected entries of `prefixes`, one after the other, each with its newest first."""
+    left = limit
+    for prefix in prefixes:
+        for row in _rows(read, replace(which, prefix=prefix), left):
+            yield to_info(row[1:], id_digits=_id_digits(read, row[1]))
+            left = None if left is None else left - 1
+        if left == 0:
+            return
+
+
+def _rows(read: Read, which: Selection, limit: int | None) -> Iterator[tuple[Any, ...]]:
     where, bindings = clause(which)
     after = ""
-    after_bindings: tuple[Any, ...] = ()
+    position: tuple[Any, ...] = ()
     left = limit
     while left is None or left > 0:
         size = PAGE if left is None else min(PAGE, left)
         rows = read(
             f"SELECT number, {INFO_COLUMNS} FROM entries WHERE {where}{after} "  # noqa: S608
-            "ORDER BY prefix, created_at DESC, number DESC LIMIT ?",
-            (*bindings, *after_bindings, size),
+            "ORDER BY created_at DESC, number DESC LIMIT ?",
+            (*bindings, *position, size),
         )
-        for row in rows:
-            yield to_info(row[1:], id_digits=_id_digits(read, row[1]))
+        yield from rows
         if len(rows) < size:
             return
         left = None if left is None else left - size
-        number, prefix, created_at = rows[-1][0], rows[-1][4], rows[-1][8]
-        after = (
-            " AND (prefix > ? OR (prefix = ? AND (created_at < ? "
-            "OR (created_at = ? AND number < ?))))"
-        )
-        after_bindings = (prefix, prefix, created_at, created_at, number)
+        number, created_at = rows[-1][0], rows[-1][8]
+        # The first half is what the index can seek to.
+        after = " AND created_at <= ? AND (created_at < ? OR number < ?)"
+        position = (created_at, created_at, number)
 
 
 def _id_digits(read: Read, key: bytes) -> int:
@@ -52,8 +63,7 @@ def _id_digits(read: Read, key: bytes) -> int:
         (key,),
     )
     digits, shared = key.hex(), 0
-    for neighbour in neighbours[0]:
-        if neighbour is not None:
-            other = neighbour.hex()
-            shared = max(shared, next(i for i in range(64) if digits[i] != other[i]))
+    for neighbour in filter(None, itertools.chain(*neighbours)):
+        other = neighbour.hex()
+        shared = max(shared, next(i for i in range(64) if digits[i] != other[i]))
     return max(ID_DIGITS, shared + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.entry import Entry, EntryInfo
@@ -27,8 +28,7 @@ INSERT: Final = (
 )
 _INFO_END: Final = INFO_COLUMNS.count(",") + 1
 _REDACTED: Final = 11
-_TOLD: Final = slice(3, 19)
-"""From prefix to cost_usd: what never changes, beside the bytes."""
+_NUMBERS: Final = struct.Struct("<qqqdqqdddqqd").pack
 
 
 class DamagedRowError(Exception):
@@ -75,7 +75,7 @@ def to_entry(row: Sequence[Any]) -> Entry:
         if checksum(info, body) == expected:
             info[_REDACTED] = bool(info[_REDACTED])
             return Entry(*info, body=body)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, struct.error) as error:
         raise DamagedRowError from error
     raise DamagedRowError
 
@@ -88,9 +88,27 @@ def to_info(row: Sequence[Any], *, id_digits: int) -> EntryInfo:
 
 
 def checksum(info: Sequence[Any], body: bytes) -> bytes:
-    """16 bytes over all of an entry but its use, which changes."""
-    # ascii() of str, int, float and None is the same in every Python; repr() is not.
-    told = ascii((*info[_TOLD], len(info[2]))).encode()
-    return hashlib.sha256(b"".join((told, info[0], info[1], info[2], body))).digest()[
-        :CHECKSUM_BYTES
+    """16 bytes over all of an entry but its use, which changes. `info` is as in `INFO_COLUMNS`."""
+    key, request, params, prefix, encoding, size, value_size, created_at, tenant, version, *rest = (
+        info
+    )
+    variant, redacted, call_ttl, decorator_ttl, seconds, model, tokens_in, tokens_out, cost = rest[
+        :9
     ]
+    texts = "\0".join((prefix, encoding, tenant, version, model or "")).encode()
+    numbers = _NUMBERS(
+        size,
+        value_size,
+        len(params),
+        created_at,
+        variant,
+        redacted,
+        -1.0 if call_ttl is None else call_ttl,
+        -1.0 if decorator_ttl is None else decorator_ttl,
+        -1.0 if seconds is None else seconds,
+        -1 if tokens_in is None else tokens_in,
+        -1 if tokens_out is None else tokens_out,
+        -1.0 if cost is None else cost,
+    )
+    told = b"".join((key, request, params, texts, numbers, body))
+    return hashlib.sha256(told).digest()[:CHECKSUM_BYTES]

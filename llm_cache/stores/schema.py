@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from llm_cache.errors import StoreError
-from llm_cache.stores.connection import run
+from llm_cache.stores.connection import READ_ONLY, connect, run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import apsw
 
 APPLICATION_ID: Final = 0x4C4C4D43  # "LLMC"
@@ -106,21 +108,33 @@ MIGRATIONS: Final = (_FIRST,)
 """Only ever appended to: the file's `user_version` says how many of them it has had."""
 
 
+def refuse_foreign(path: Path) -> None:
+    """Raises StoreError if the file is not ours, without leaving a trace beside or in it."""
+    if not path.exists() or not path.stat().st_size:
+        return
+    connection = connect(path, flags=READ_ONLY, options="immutable=1")
+    try:
+        # Not what its log says: one that is ours is marked so before it has one.
+        _version_of_ours(connection, str(path), may_be_empty=False)
+    finally:
+        connection.close()
+
+
 def prepare(connection: apsw.Connection, *, path: str) -> None:
     """Brings the file to the newest schema; StoreError, and nothing touched, if it is not ours."""
     version = _version_of_ours(connection, path)
     if version == len(MIGRATIONS):
         return
     if version == 0:
-        # Only an empty file takes these; both must come before the first table.
+        # Only an empty file takes the first; the mark is its first page, before there is a log.
         run(connection, "PRAGMA auto_vacuum = INCREMENTAL")
+        run(connection, f"PRAGMA application_id = {APPLICATION_ID}")
         run(connection, "PRAGMA journal_mode = WAL")
     run(connection, "BEGIN IMMEDIATE")
     try:
         # Another process may have come first: look again under the lock.
         for migration in MIGRATIONS[_version_of_ours(connection, path) :]:
             run(connection, migration)
-        run(connection, f"PRAGMA application_id = {APPLICATION_ID}")
         run(connection, f"PRAGMA user_version = {len(MIGRATIONS)}")
         run(connection, "COMMIT")
     except BaseException:
@@ -128,11 +142,17 @@ def prepare(connection: apsw.Connection, *, path: str) -> None:
         raise
 
 
-def _version_of_ours(connection: apsw.Connection, path: str) -> int:
-    application = _number(connection, "PRAGMA application_id")
-    version = _number(connection, "PRAGMA user_version")
-    tables = _number(connection, "SELECT count(*) FROM sqlite_schema")
-    if application != APPLICATION_ID and (application or version or tables):
+_MARKS: Final = """
+SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+FROM pragma_application_id, pragma_user_version
+"""
+
+
+def _version_of_ours(connection: apsw.Connection, path: str, *, may_be_empty: bool = True) -> int:
+    # In one statement: another process may be making the file right now.
+    application, version, tables = run(connection, _MARKS)[0]
+    is_empty = may_be_empty and not (application or version or tables)
+    if application != APPLICATION_ID and not is_empty:
         msg = f"{path} is a database of something else: name another cache_dir, or move it away"
         raise StoreError(msg)
     if version > len(MIGRATIONS):
@@ -141,8 +161,4 @@ def _version_of_ours(connection: apsw.Connection, path: str) -> int:
             f"{len(MIGRATIONS)}): upgrade llm-cache, or name another cache_dir"
         )
         raise StoreError(msg)
-    return version
-
-
-def _number(connection: apsw.Connection, sql: str) -> int:
-    return int(run(connection, sql)[0][0])
+    return int(version)

@@ -17,7 +17,7 @@ from llm_cache.stamps import FILE_NAME as STAMPS_FILE_NAME
 from llm_cache.stamps import FileStamps, ProcessStamps
 from llm_cache.stores import eviction, schema, usage
 from llm_cache.stores.base import EVERYTHING, TRASH_KEPT_S, Group, Removed, Selection, Total
-from llm_cache.stores.connection import connect, run, store_errors
+from llm_cache.stores.connection import connect, mode_of, run, store_errors
 from llm_cache.stores.directory import prepare_directory
 from llm_cache.stores.listing import pages
 from llm_cache.stores.removal import (
@@ -67,8 +67,8 @@ class SqliteStore:
         full_durability: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.path: Final = directory / FILE_NAME
-        self._stamps_path: Final = directory / STAMPS_FILE_NAME
+        self.path: Final = directory.absolute() / FILE_NAME
+        self._stamps_path: Final = self.path.with_name(STAMPS_FILE_NAME)
         self.stamps: Stamps = ProcessStamps()
         self.is_open = False
         self._max_bytes = max_bytes
@@ -91,10 +91,18 @@ class SqliteStore:
                 raise StoreError(msg)
             if not self.is_open:
                 prepare_directory(self.path.parent)
-                self.stamps = FileStamps(self._stamps_path)
-                connection = self._connect()
-                schema.prepare(connection, path=str(self.path))
-                connection.close()
+                schema.refuse_foreign(self.path)
+                stamps = FileStamps(self._stamps_path)
+                try:
+                    connection = self._connect()
+                    schema.prepare(connection, path=str(self.path))
+                    connection.close()
+                except BaseException:
+                    stamps.close()
+                    raise
+                # What was kept in memory until now reads the stamps of this process alone.
+                self.stamps.renew_all()
+                self.stamps = stamps
                 self.is_open = True
 
     def get(self, key: bytes) -> Entry | None:
@@ -178,7 +186,8 @@ class SqliteStore:
 
     def select(self, which: Selection, *, limit: int | None = None) -> Iterator[EntryInfo]:
         """The entries of a selection by prefix, newest first, read in pages as they are taken."""
-        yield from pages(self._read, which, limit)
+        prefixes = self._prefixes() if which.prefix is None else [which.prefix]
+        yield from pages(self._read, which, prefixes, limit)
 
     def totals(self) -> list[Total]:
         """What is held, by tenant and prefix."""
@@ -224,7 +233,7 @@ class SqliteStore:
                 reader.close()
 
     def _connect(self) -> apsw.Connection:
-        connection = connect(self.path, private_like=self._stamps_path)
+        connection = connect(self.path, options=mode_of(self._stamps_path))
         run(connection, f"PRAGMA synchronous = {self._synchronous}")
         return connection
 
