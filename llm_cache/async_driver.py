@@ -9,12 +9,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from llm_cache.flights import GaveUp, current_flight
+from llm_cache.flights import Failed, GaveUp, current_flight
 from llm_cache.steps import (
     ACKNOWLEDGED_WITHIN_S,
     LOOK_EVERY_S,
     Generate,
     Launch,
+    Made,
     Publish,
     Read,
     Wait,
@@ -89,22 +90,22 @@ class AsyncDriver:
 
     async def _generate(
         self, prefix: str, generator: Callable[[], object], timeout_s: float
-    ) -> Any:  # noqa: ANN401 - the user's value
+    ) -> Made | Failed:
         limit = asyncio.timeout(None if math.isinf(timeout_s) else timeout_s)
         try:
             async with limit:
-                return await self.call(generator)
-        except TimeoutError:
-            if limit.expired():
-                raise timed_out(prefix, timeout_s) from None
-            raise
+                return Made(await self.call(generator))
+        except Exception as error:  # noqa: BLE001 - the user's; every caller gets it
+            if isinstance(error, TimeoutError) and limit.expired():
+                return Failed(timed_out(prefix, timeout_s), None)
+            return Failed(error, error.__traceback__)
 
     async def _fly(self, flight: Flight, steps: Steps[None]) -> None:
         current_flight.set(flight)
         await self.run(steps)
 
     async def _wait(self, flight: Flight, timeout_s: float) -> Ending | GaveUp:
-        if flight.is_out_of_reach():
+        if flight.is_out_of_reach(blocking=False):
             return GaveUp()
         is_of_other_loop = flight.loop not in (None, asyncio.get_running_loop())
         ends_at = time.monotonic() + timeout_s

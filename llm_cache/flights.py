@@ -73,11 +73,11 @@ class Flight:
         self.is_void = False
         self._seen_idle_at: float | None = None
 
-    def is_out_of_reach(self) -> bool:
-        """Whether waiting here would keep the flight from ever landing."""
+    def is_out_of_reach(self, *, blocking: bool) -> bool:
+        """Whether waiting here, `blocking` the thread or not, would keep it from ever landing."""
         if self.loop is None or self.thread_id != threading.get_ident():
             return False
-        return running_loop() is not self.loop
+        return blocking or running_loop() is not self.loop
 
     def is_stranded(self, now: float) -> bool:
         """Whether its event loop is closed, or was seen idle twice, a moment apart."""
@@ -104,13 +104,14 @@ class Flights:
         self._not_yet_stored: set[Flight] = set()
         self._monotonic = monotonic
 
-    def join(self, identity: Identity, *, refresh: bool) -> tuple[Flight, bool]:
+    def join(
+        self, identity: Identity, asker: Flight | None, *, refresh: bool
+    ) -> tuple[Flight, bool]:
         """The flight that makes this value, and whether the caller has to launch it.
 
-        Raises RecursiveGenerationError if that flight waits, directly or over others, for the
-        generator that asks.
+        Raises RecursiveGenerationError if that flight waits, directly or over others, for `asker`,
+        the one in whose generator this code runs.
         """
-        asker = current_flight.get()
         with self._lock:
             flight = self._open_to_join.get((identity.key, refresh))
             leads = flight is None
@@ -124,9 +125,8 @@ class Flights:
                 asker.waits_for.append(flight)
         return flight, leads
 
-    def leave(self, flight: Flight) -> None:
+    def leave(self, flight: Flight, asker: Flight | None) -> None:
         """The caller does not wait for the flight any more."""
-        asker = current_flight.get()
         if asker is not None:
             with self._lock:
                 asker.waits_for.remove(flight)
@@ -154,6 +154,11 @@ class Flights:
                 flight.is_void = True
                 self._is_over(flight)
                 self._close_to_joining(flight)
+
+    def under_way(self) -> list[Flight]:
+        """The flights that have not landed, or whose values are still on their way to the store."""
+        with self._lock:
+            return list(self._not_yet_stored)
 
     def wait_until_stored(self, timeout_s: float, key: bytes | None = None) -> bool:
         """Waits for the flights of `key`, or all, and for their values to be in the store.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from llm_cache.codec import DecodeError, NotStorable, is_immutable
 from llm_cache.entry import Entry, Freshness, judge
 from llm_cache.errors import StoreError
-from llm_cache.flights import Abandoned, Failed, Landed
+from llm_cache.flights import Abandoned, Failed, Landed, current_flight
 from llm_cache.params import redact
 from llm_cache.steps import Answer, Generate, Launch, Outcome, Publish, Read, Wait
 from llm_cache.usage import Use
@@ -65,7 +65,9 @@ def lookup(parts: Parts, call: Call, *, looked: bool) -> Steps[Answer | Failed]:
 
 def _from_flight(parts: Parts, call: Call) -> Steps[Answer | Failed | None]:
     """The end of the flight that makes this value; None if it was abandoned: look again."""
-    flight, leads = parts.flights.join(call.identity, refresh=call.refresh)
+    # Kept, since a caller that is thrown away leaves in a context that is not its own.
+    asker = current_flight.get()
+    flight, leads = parts.flights.join(call.identity, asker, refresh=call.refresh)
     try:
         if leads:
             yield Launch(flight, _fly(parts, call, flight), call.policy.timeout)
@@ -73,7 +75,7 @@ def _from_flight(parts: Parts, call: Call) -> Steps[Answer | Failed | None]:
         limit_s = math.inf if leads else call.policy.lock_timeout + TIME_TO_LAND_S
         ending = yield Wait(flight, limit_s)
     finally:
-        parts.flights.leave(flight)
+        parts.flights.leave(flight, asker)
     match ending:
         case Landed():
             answer = _delivered(parts, call, ending, leads=leads)
@@ -110,11 +112,8 @@ def _delivered(parts: Parts, call: Call, landed: Landed, *, leads: bool) -> Answ
 def _alone(parts: Parts, call: Call) -> Steps[Answer | Failed]:
     """Makes the value for this caller only, and keeps nothing: it could not wait for the flight."""
     parts.usage.count(call.identity.tenant, call.identity.prefix, misses=1, not_stored=1)
-    try:
-        value = yield _generate(call)
-    except Exception as error:  # noqa: BLE001 - the user's; raised by whoever drives
-        return Failed(error, error.__traceback__)
-    return Answer(value, Outcome.MISS)
+    made = yield _generate(call)
+    return made if isinstance(made, Failed) else Answer(made.value, Outcome.MISS)
 
 
 # The flight
@@ -123,18 +122,16 @@ def _alone(parts: Parts, call: Call) -> Steps[Answer | Failed]:
 def _fly(parts: Parts, call: Call, flight: Flight) -> Steps[None]:
     """Makes the value, has it kept, and hands it to everyone who waits."""
     try:
-        landed = yield from _make(parts, call, flight)
-    except Exception as error:  # noqa: BLE001 - the generator's; every waiter gets it
-        parts.usage.count(call.identity.tenant, call.identity.prefix, errors=1)
-        parts.flights.land(flight, Failed(error, error.__traceback__))
+        ending = yield from _make(parts, call, flight)
     except BaseException as error:
         parts.flights.land(flight, Abandoned(error))
         raise
-    else:
-        parts.flights.land(flight, landed)
+    if isinstance(ending, Failed):
+        parts.usage.count(call.identity.tenant, call.identity.prefix, errors=1)
+    parts.flights.land(flight, ending)
 
 
-def _make(parts: Parts, call: Call, flight: Flight) -> Steps[Landed]:
+def _make(parts: Parts, call: Call, flight: Flight) -> Steps[Landed | Failed]:
     identity = call.identity
     stamp = parts.tier.stamp(identity.key)
     if not call.refresh:
@@ -148,10 +145,23 @@ def _make(parts: Parts, call: Call, flight: Flight) -> Steps[Landed]:
                 parts.flights.stored(flight)
                 return landed
     begun = parts.monotonic()
-    value = yield _generate(call)
+    made = yield _generate(call)
     seconds = parts.monotonic() - begun
+    if isinstance(made, Failed):
+        return made
+    return (yield from _keep(parts, call, flight, made.value, seconds, stamp))
+
+
+def _keep(
+    parts: Parts, call: Call, flight: Flight, value: object, seconds: float, stamp: bytes
+) -> Steps[Landed]:
+    """Has a value that was made kept, if it can be, and nobody invalidated it meanwhile."""
+    identity = call.identity
     parts.usage.count(identity.tenant, identity.prefix, generations=1, generation_seconds=seconds)
-    made = new_entry(parts, call, value, generation_seconds=seconds)
+    try:
+        made = new_entry(parts, call, value, generation_seconds=seconds)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the value is paid for
+        made = NotStorable(f"it cannot be written: {error!r}")
     if isinstance(made, NotStorable):
         parts.flights.stored(flight)
         parts.usage.count(identity.tenant, identity.prefix, not_stored=1)

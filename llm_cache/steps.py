@@ -99,11 +99,18 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Call the user's generator: what it made; its errors are thrown back."""
+    """Call the user's generator: `Made`, or `Failed` with what it raised."""
 
     prefix: str
     generator: Callable[[], object]
     timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a generator returned."""
+
+    value: Any
 
 
 @dataclass(frozen=True, slots=True)

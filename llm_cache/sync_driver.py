@@ -12,12 +12,13 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from llm_cache.flights import GaveUp, current_flight, running_loop
+from llm_cache.flights import Failed, GaveUp, current_flight, running_loop
 from llm_cache.steps import (
     ACKNOWLEDGED_WITHIN_S,
     LOOK_EVERY_S,
     Generate,
     Launch,
+    Made,
     Publish,
     Read,
     Wait,
@@ -72,7 +73,7 @@ class SyncDriver:
             case Wait(flight, timeout_s):
                 return self._wait(flight, timeout_s)
             case Generate(prefix, generator, timeout_s):
-                return _generate_sync(prefix, generator, timeout_s)
+                return _generate(prefix, generator, timeout_s)
             case Publish(write):
                 concurrent.futures.wait([self._pool.submit(write)], ACKNOWLEDGED_WITHIN_S)
         return None
@@ -84,7 +85,7 @@ class SyncDriver:
             self.run(steps)
 
     def _wait(self, flight: Flight, timeout_s: float) -> Ending | GaveUp:
-        if flight.is_out_of_reach():
+        if flight.is_out_of_reach(blocking=True):
             return GaveUp()
         ends_at = time.monotonic() + timeout_s
         while (left_s := ends_at - time.monotonic()) > 0:
@@ -105,13 +106,15 @@ def call_sync(generator: Callable[[], object]) -> Any:  # noqa: ANN401 - the use
     return run() if running_loop() is None else _on_thread(run, None)
 
 
-def _generate_sync(prefix: str, generator: Callable[[], object], timeout_s: float) -> Any:  # noqa: ANN401
-    if math.isinf(timeout_s):
-        return call_sync(generator)
+def _generate(prefix: str, generator: Callable[[], object], timeout_s: float) -> Made | Failed:
     try:
-        return _on_thread(partial(call_sync, generator), timeout_s)
+        if math.isinf(timeout_s):
+            return Made(call_sync(generator))
+        return Made(_on_thread(partial(call_sync, generator), timeout_s))
     except _StillRunningError:
-        raise timed_out(prefix, timeout_s) from None
+        return Failed(timed_out(prefix, timeout_s), None)
+    except Exception as error:  # noqa: BLE001 - the user's; every caller gets it
+        return Failed(error, error.__traceback__)
 
 
 class _StillRunningError(Exception):
