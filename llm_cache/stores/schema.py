@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from llm_cache.errors import StoreError
@@ -108,9 +111,24 @@ MIGRATIONS: Final = (_FIRST,)
 """Only ever appended to: the file's `user_version` says how many of them it has had."""
 
 
+def make(path: Path, *, options: str) -> None:
+    """Makes the file, whole from its first moment on; if another came first, theirs stands."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
+    try:
+        connection = connect(draft, options=options)
+        try:
+            prepare(connection, path=str(path))
+        finally:
+            connection.close()
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def refuse_foreign(path: Path) -> None:
     """Raises StoreError if the file is not ours, without leaving a trace beside or in it."""
-    if not path.exists() or not path.stat().st_size:
+    if not path.stat().st_size:
         return
     connection = connect(path, flags=READ_ONLY, options="immutable=1")
     try:
@@ -126,7 +144,7 @@ def prepare(connection: apsw.Connection, *, path: str) -> None:
     if version == len(MIGRATIONS):
         return
     if version == 0:
-        # Only an empty file takes the first; the mark is its first page, before there is a log.
+        # Only an empty file takes the first; the mark comes before there is a log.
         run(connection, "PRAGMA auto_vacuum = INCREMENTAL")
         run(connection, f"PRAGMA application_id = {APPLICATION_ID}")
         run(connection, "PRAGMA journal_mode = WAL")

@@ -91,12 +91,9 @@ class SqliteStore:
                 raise StoreError(msg)
             if not self.is_open:
                 prepare_directory(self.path.parent)
-                schema.refuse_foreign(self.path)
                 stamps = FileStamps(self._stamps_path)
                 try:
-                    connection = self._connect()
-                    schema.prepare(connection, path=str(self.path))
-                    connection.close()
+                    self._prepare_file()
                 except BaseException:
                     stamps.close()
                     raise
@@ -231,6 +228,17 @@ class SqliteStore:
             # One that another thread is using right now is closed with that thread.
             with suppress(apsw.ThreadingViolationError):
                 reader.close()
+
+    def _prepare_file(self) -> None:
+        if self.path.exists():
+            schema.refuse_foreign(self.path)
+        else:
+            schema.make(self.path, options=mode_of(self._stamps_path))
+        connection = self._connect()
+        try:
+            schema.prepare(connection, path=str(self.path))
+        finally:
+            connection.close()
 
     def _connect(self) -> apsw.Connection:
         connection = connect(self.path, options=mode_of(self._stamps_path))
