@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from llm_cache.codec import DecodeError
-from llm_cache.flights import Failed, Flights
+from llm_cache.flights import Failed, Flights, running_loop
 from llm_cache.lookup import look, lookup
 from llm_cache.memory_tier import MemoryTier
 from llm_cache.notices import Notices
@@ -119,7 +119,9 @@ class Engine:
         answer = look(self.parts, call) if looks else None
         if answer is not None:
             return answer
-        return _raised(await self._async_driver.run(lookup(self.parts, call, looked=looks)))
+        return _raised(
+            await self._async_driver.run(lookup(self.parts, call, running_loop(), looked=looks))
+        )
 
     def answer_sync(self, call: Call) -> Answer:
         """Answers by blocking this thread; raises what the generator raises."""
@@ -129,7 +131,7 @@ class Engine:
         answer = look(self.parts, call) if looks else None
         if answer is not None:
             return answer
-        return _raised(self._sync_driver.run(lookup(self.parts, call, looked=looks)))
+        return _raised(self._sync_driver.run(lookup(self.parts, call, None, looked=looks)))
 
     def close(self, land_within_s: float = LAND_WITHIN_S) -> None:
         """Lets flights land for a while, tells the counts, and lets go of the store."""

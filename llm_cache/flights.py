@@ -105,9 +105,14 @@ class Flights:
         self._monotonic = monotonic
 
     def join(
-        self, identity: Identity, asker: Flight | None, *, refresh: bool
+        self,
+        identity: Identity,
+        asker: Flight | None,
+        loop: asyncio.AbstractEventLoop | None,
+        *,
+        refresh: bool,
     ) -> tuple[Flight, bool]:
-        """The flight that makes this value, and whether the caller has to launch it.
+        """The flight that makes this value, and whether the caller has to launch it, on `loop`.
 
         Raises RecursiveGenerationError if that flight waits, directly or over others, for `asker`,
         the one in whose generator this code runs.
@@ -116,7 +121,7 @@ class Flights:
             flight = self._open_to_join.get((identity.key, refresh))
             leads = flight is None
             if flight is None:
-                flight = Flight(identity, running_loop())
+                flight = Flight(identity, loop)
                 self._open_to_join[identity.key, refresh] = flight
                 self._not_yet_stored.add(flight)
             elif asker is not None and _waits_for(flight, asker):

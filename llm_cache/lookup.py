@@ -21,6 +21,8 @@ from llm_cache.steps import Answer, Generate, Launch, Outcome, Publish, Read, Wa
 from llm_cache.usage import Use
 
 if TYPE_CHECKING:
+    import asyncio
+
     from llm_cache.flights import Flight
     from llm_cache.steps import Call, Parts, Steps
 
@@ -48,9 +50,12 @@ def look(parts: Parts, call: Call) -> Answer | None:
     return Answer(value, Outcome.HIT, entry)
 
 
-def lookup(parts: Parts, call: Call, *, looked: bool) -> Steps[Answer | Failed]:
+def lookup(
+    parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None, *, looked: bool
+) -> Steps[Answer | Failed]:
     """Answers one request: from the store, from a flight under way, or by launching one.
 
+    `loop` is the event loop that a flight of this caller's is to run on, None for a thread;
     `looked` says that the store has just been looked at.
     """
     result: Answer | Failed | None = None
@@ -58,16 +63,18 @@ def lookup(parts: Parts, call: Call, *, looked: bool) -> Steps[Answer | Failed]:
         if not looked and not call.refresh:
             result = yield Read(partial(look, parts, call))
         if result is None:
-            result = yield from _from_flight(parts, call)
+            result = yield from _from_flight(parts, call, loop)
         looked = False
     return result
 
 
-def _from_flight(parts: Parts, call: Call) -> Steps[Answer | Failed | None]:
+def _from_flight(
+    parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None
+) -> Steps[Answer | Failed | None]:
     """The end of the flight that makes this value; None if it was abandoned: look again."""
     # Kept, since a caller that is thrown away leaves in a context that is not its own.
     asker = current_flight.get()
-    flight, leads = parts.flights.join(call.identity, asker, refresh=call.refresh)
+    flight, leads = parts.flights.join(call.identity, asker, loop, refresh=call.refresh)
     try:
         if leads:
             yield Launch(flight, _fly(parts, call, flight), call.policy.timeout)

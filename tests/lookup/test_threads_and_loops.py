@@ -74,6 +74,7 @@ async def test_a_sync_call_inside_a_loop_runs_any_generator(cache):
 
     assert cache.get_or_generate_sync("a", lambda: "plain") == "plain"
     assert cache.get_or_generate_sync("b", agenerate) == "async"
+    assert [cache.peek(prefix).value for prefix in "ab"] == ["plain", "async"]
     forever = CachePolicy(timeout="forever")
     assert cache.get_or_generate_sync("c", agenerate, policy=forever) == "async"
 
