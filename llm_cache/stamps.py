@@ -58,6 +58,7 @@ class FileStamps:
         self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if os.fstat(self._fd).st_size < STAMP_BYTES * STAMPS:
+            os.fchmod(self._fd, 0o600)  # whatever the umask took away, the owner needs
             self.renew_all()
 
     def reader(self, key: bytes) -> Callable[[], bytes]:

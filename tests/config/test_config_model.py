@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from llm_cache.config import values as check
 from llm_cache.config import CacheConfig, OriginKind, PrefixConfig
+from llm_cache.config import values as check
 from llm_cache.errors import CacheError, ConfigError
 from llm_cache.policy import CachePolicy
 

@@ -5,8 +5,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from llm_cache.stores.base import Store
 
+from llm_cache.stores.base import Store
 from tests.conformance.factories import FACTORIES, Factory
 from tests.conformance.samples import Clock
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import apsw
 import pytest
+
 from llm_cache.stores.connection import run
 from llm_cache.stores.sqlite import FILE_NAME, SqliteStore
-
 from tests.conformance.samples import Clock
 
 ROOMY_BYTES = 1024**3
@@ -95,7 +95,7 @@ def open_files() -> Callable[[Path], list[str]]:
         targets = []
         for descriptor in os.listdir(descriptors):  # noqa: PTH208 - names are all that is wanted
             try:
-                targets.append(os.readlink(descriptors / descriptor))
+                targets.append(str((descriptors / descriptor).readlink()))
             except FileNotFoundError:
                 continue  # the descriptor of the listing itself
         return sorted(t for t in targets if t.startswith(str(directory)))

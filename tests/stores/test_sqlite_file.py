@@ -196,7 +196,7 @@ def test_a_directory_that_cannot_be_written_is_a_store_error(make_store, tmp_pat
 
 @pytest.mark.parametrize("step", range(7))
 def test_another_may_make_the_file_between_any_two_statements(make_store, monkeypatch, step):
-    """Of two that open a new directory at the same time, none takes the other's file for foreign."""
+    """Of two that open a new directory at once, none takes the other's file for foreign."""
     carried_out = []
     first, other = make_store(), make_store()
 
