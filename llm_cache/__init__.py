@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as type checkers understand it; importing typing takes 10 ms
 if TYPE_CHECKING:
+    from typing import Any
+
     from llm_cache.cache import LLMCache
     from llm_cache.config import CacheConfig, load_config
     from llm_cache.decorator import CachedAsyncFunction, CachedFunction, cached_llm_call
@@ -84,6 +84,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands fo
     if home is None:
         msg = f"module 'llm_cache' has no attribute {name!r}"
         raise AttributeError(msg)
+    from importlib import import_module
+
     value = getattr(import_module(f"llm_cache.{home}"), name)
     globals()[name] = value
     return value
