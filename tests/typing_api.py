@@ -41,8 +41,8 @@ def takes_plain(function: CachedFunction[[object, str], list[str]]) -> None:
 
 async def decorated() -> None:
     """Parameters and results are those of the function."""
-    waiting = page("math", 5)
-    assert_type(waiting, Coroutine[Any, Any, str])
+    waiting: Coroutine[Any, Any, str] = page("math", 5)
+    assert_type(await waiting, str)
     assert_type(await page("math", grade=5), str)
     assert_type(await page.refresh("math"), str)
     assert_type(await page.peek("math"), Entry | None)

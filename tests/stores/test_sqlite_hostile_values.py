@@ -53,7 +53,9 @@ def test_the_mark_works(tmp_path):
     assert (tmp_path / "mark").exists()
 
 
-@pytest.mark.parametrize("encoding", ["json", "json-wide", "pickle", "pickle+zlib", "json+zlib", ""])
+@pytest.mark.parametrize(
+    "encoding", ["json", "json-wide", "pickle", "pickle+zlib", "json+zlib", ""]
+)
 def test_a_pickle_is_never_executed(planted, tmp_path, encoding):
     """Whatever the row calls it, a pickle is a miss, and the new value takes its place."""
     body = pickle.dumps(Evil(tmp_path / "mark"))
@@ -65,7 +67,9 @@ def test_a_pickle_is_never_executed(planted, tmp_path, encoding):
     assert cache.peek("intro_page", n=1).value == "made"
 
 
-@pytest.mark.parametrize("encoding", ["", "json+", "+zlib", "JSON", "json+zlib+zlib", "../json", "json\x00"])
+@pytest.mark.parametrize(
+    "encoding", ["", "json+", "+zlib", "JSON", "json+zlib+zlib", "../json", "json\x00"]
+)
 def test_an_encoding_that_nobody_wrote_is_a_miss(planted, encoding):
     """What cannot be read back with certainty is made again."""
     cache = planted(b'"planted"', encoding)
@@ -79,7 +83,9 @@ def test_a_body_that_is_not_json_is_a_miss(planted, body):
     assert cache.get_or_generate_sync("intro_page", lambda: "made", n=1) == "made"
 
 
-@pytest.mark.parametrize("body", [b"", b"nope", zlib.compress(b'"text"')[:-3], zlib.compress(b'"t"') + b"more"])
+@pytest.mark.parametrize(
+    "body", [b"", b"nope", zlib.compress(b'"text"')[:-3], zlib.compress(b'"t"') + b"more"]
+)
 def test_a_compressed_body_that_is_not_whole_is_a_miss(planted, body):
     """A cut-off stream gives nothing, not its beginning."""
     cache = planted(body, "json+zlib")

@@ -39,7 +39,9 @@ def stores(tmp_path_factory):
 def fill(connection, count):
     """Writes entries as `put` does, in one transaction."""
     for n in range(count):
-        entry = an_entry(n, prefix=f"p{n % PREFIXES}", created_at=T0 + n, call_ttl=1e6 if n % 3 else None)
+        entry = an_entry(
+            n, prefix=f"p{n % PREFIXES}", created_at=T0 + n, call_ttl=1e6 if n % 3 else None
+        )
         run(connection, INSERT, to_row(entry))
         add_to_totals(connection, "", entry.prefix, 1, entry.size_bytes, entry.value_bytes)
 
@@ -80,7 +82,9 @@ def test_it_takes_no_longer_with_a_hundred_times_the_entries(stores, name):
 
 
 @pytest.mark.parametrize(
-    "which", [Selection(prefix="p3"), EVERYTHING, Selection(tenant="")], ids=["a prefix", "all", "a tenant"]
+    "which",
+    [Selection(prefix="p3"), EVERYTHING, Selection(tenant="")],
+    ids=["a prefix", "all", "a tenant"],
 )
 def test_listing_takes_time_in_proportion_to_what_is_listed(stores, which):
     """An entry of a long listing costs about what one of a short listing does."""
