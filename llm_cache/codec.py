@@ -288,8 +288,8 @@ def _decompressed(body: bytes, encoding: str) -> bytes:
     except zlib.error as error:
         msg = f"the compressed value is damaged: {error}"
         raise DecodeError(msg) from None
-    if not stream.eof:
-        msg = f"the value is cut off, or over {LARGEST_VALUE_BYTES} bytes when unpacked"
+    if not stream.eof or stream.unused_data:
+        msg = f"the value is cut off, followed by more, or over {LARGEST_VALUE_BYTES} bytes"
         raise DecodeError(msg)
     return raw
 

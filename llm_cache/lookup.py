@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from llm_cache.flights import Flight
     from llm_cache.steps import Call, Parts, Steps
+    from llm_cache.stores.base import Removed
 
 TIME_TO_LAND_S: Final = 1.0
 _log: Final = logging.getLogger("llm_cache")
@@ -254,12 +255,14 @@ def _publish(parts: Parts, entry: Entry, flight: Flight, *, refresh: bool) -> No
         parts.flights.stored(flight)
 
 
-def make_room(parts: Parts) -> None:
+def make_room(parts: Parts) -> Removed:
     """Keeps the store under its size limit, and counts what had to go. Raises StoreError."""
     removed = parts.store.make_room(parts.policies.resolve, parts.clock(), dry_run=False)
-    if removed:
-        parts.usage.count("", "", evictions=int(removed))
-        _log.info("max_disk: %d entries were evicted, %d bytes", removed, removed.freed_bytes)
+    evictions = sum(group.entries for group in removed.groups if group.why == "evicted")
+    if evictions:
+        parts.usage.count("", "", evictions=evictions)
+        _log.info("max_disk: %d entries were evicted", evictions)
+    return removed
 
 
 def _tell_of_trouble(parts: Parts, error: StoreError) -> None:

@@ -12,7 +12,7 @@ from llm_cache.codec import UNTYPED, NotStorable
 from llm_cache.entry import Freshness, judge
 from llm_cache.errors import KeyParamError, StoreError
 from llm_cache.keys import Identity, canonical_params, check_prefix
-from llm_cache.lookup import new_entry
+from llm_cache.lookup import make_room, new_entry
 from llm_cache.policy import CachePolicy
 from llm_cache.statistics import statistics
 from llm_cache.steps import Call
@@ -87,6 +87,7 @@ class Management:
         self._parts.flights.void(lambda identity: identity.key == made.key)
         self._parts.store.put(made, wanted=lambda: True)
         self._parts.store.stamps.renew((made.key,))
+        make_room(self._parts)
 
     def invalidate(
         self,
@@ -127,11 +128,12 @@ class Management:
         A dry run says the same and removes nothing.
         """
         parts, now = self._parts, self._parts.clock()
-        expired = parts.store.prune(parts.policies.resolve, now, dry_run=dry_run)
-        evicted = parts.store.make_room(parts.policies.resolve, now, dry_run=dry_run)
-        if dry_run and evicted:
-            return evicted  # which counts the expired, too: they are still there
-        return Removed((*expired.groups, *evicted.groups))
+        # Making room sweeps what is expired, too, so that nothing is left for the other to do.
+        if dry_run:
+            removed = parts.store.make_room(parts.policies.resolve, now, dry_run=True)
+        else:
+            removed = make_room(parts)
+        return removed or parts.store.prune(parts.policies.resolve, now, dry_run=dry_run)
 
     def clear_all(self) -> Removed:
         """Drops everything, the trash too; returns how many. The counts of use stay."""

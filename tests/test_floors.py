@@ -34,6 +34,7 @@ FLOORS = {
     "stores": 1,
     "stores.base": 1,
     "stores.connection": 1,
+    "stores.damage": 1,
     "stores.directory": 1,
     "stores.eviction": 1,
     "stores.listing": 1,

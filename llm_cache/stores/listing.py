@@ -6,9 +6,11 @@ import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from llm_cache.errors import StoreError
 from llm_cache.keys import ID_DIGITS
+from llm_cache.stores.damage import is_damage
 from llm_cache.stores.removal import clause
-from llm_cache.stores.rows import INFO_COLUMNS, to_info
+from llm_cache.stores.rows import INFO_COLUMNS, is_well_typed, to_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,35 +26,59 @@ def pages(
     read: Read, which: Selection, prefixes: Iterable[str], limit: int | None
 ) -> Iterator[EntryInfo]:
     """The selected entries of `prefixes`, one after the other, each with its newest first."""
+    parts = [which] if _is_by_key(which) else [replace(which, prefix=each) for each in prefixes]
     left = limit
-    for prefix in prefixes:
-        for row in _rows(read, replace(which, prefix=prefix), left):
-            yield to_info(row[1:], id_digits=_id_digits(read, row[1]))
+    for part in parts:
+        for row in _rows(read, part, left):
+            if is_well_typed(row[1:]):
+                yield to_info(row[1:], id_digits=_id_digits(read, row[1]))
             left = None if left is None else left - 1
         if left == 0:
             return
 
 
+def _is_by_key(which: Selection) -> bool:
+    """Whether the index of keys is the way: few entries, of whatever prefix."""
+    return which.keys is not None or which.key_digits is not None
+
+
 def _rows(read: Read, which: Selection, limit: int | None) -> Iterator[tuple[Any, ...]]:
     where, bindings = clause(which)
+    if _is_by_key(which):
+        # The + keeps SQLite from another index than that of keys.
+        tail = f"WHERE {where} ORDER BY +prefix, created_at DESC, number DESC LIMIT ?"
+        yield from _readable(read, tail, (*bindings, -1 if limit is None else limit))
+        return
     after = ""
     position: tuple[Any, ...] = ()
     left = limit
     while left is None or left > 0:
         size = PAGE if left is None else min(PAGE, left)
-        rows = read(
-            f"SELECT number, {INFO_COLUMNS} FROM entries WHERE {where}{after} "  # noqa: S608
-            "ORDER BY created_at DESC, number DESC LIMIT ?",
-            (*bindings, *position, size),
-        )
-        yield from rows
-        if len(rows) < size:
+        tail = f"WHERE {where}{after} ORDER BY created_at DESC, number DESC LIMIT ?"
+        page = (*bindings, *position, size)
+        places = read(f"SELECT number, created_at FROM entries {tail}", page)  # noqa: S608
+        yield from _readable(read, tail, page)
+        if len(places) < size:
             return
         left = None if left is None else left - size
-        number, created_at = rows[-1][0], rows[-1][8]
+        number, created_at = places[-1]
         # The first half is what the index can seek to.
         after = " AND created_at <= ? AND (created_at < ? OR number < ?)"
         position = (created_at, created_at, number)
+
+
+def _readable(read: Read, tail: str, bindings: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """The rows of a query, without those in which a text is none any more."""
+    try:
+        return read(f"SELECT number, {INFO_COLUMNS} FROM entries {tail}", bindings)  # noqa: S608
+    except StoreError as error:
+        if not is_damage(error.__cause__):
+            raise
+    numbers = read(f"SELECT number FROM entries {tail}", bindings)  # noqa: S608
+    if len(numbers) == 1:
+        return []
+    one = "WHERE number = ?"
+    return [row for number in numbers for row in _readable(read, one, number)]
 
 
 def _id_digits(read: Read, key: bytes) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -88,25 +88,29 @@ def remove(
     if keep_at is not None:
         run(
             connection,
-            f"INSERT INTO trash (removed_at, {STORED_COLUMNS}) "  # noqa: S608
-            f"SELECT ?, {STORED_COLUMNS} FROM entries WHERE {where} "
-            "ON CONFLICT (key) DO NOTHING",
+            f"INSERT OR REPLACE INTO trash (removed_at, {STORED_COLUMNS}) "  # noqa: S608
+            f"SELECT ?, {STORED_COLUMNS} FROM entries WHERE {where}",
             (keep_at, *bindings),
         )
-    gone = run(
+    counts = "count(*), ifnull(sum(size_bytes), 0), ifnull(sum(generation_seconds), 0.0)"
+    gone = run(connection, f"SELECT {counts} FROM entries WHERE {where}", bindings)[0]  # noqa: S608
+    # All inside SQLite: in a damaged row even a prefix may be no text.
+    run(
         connection,
-        f"DELETE FROM entries WHERE {where} RETURNING "  # noqa: S608
-        "tenant, prefix, size_bytes, value_bytes, ifnull(generation_seconds, 0.0)",
+        f"{_ADD_TO_TOTALS} SELECT tenant, prefix, -count(*), -sum(size_bytes), -sum(value_bytes) "  # noqa: S608
+        f"FROM entries WHERE {where} GROUP BY 1, 2 {_SUM_UP}",
         bindings,
     )
-    totals: dict[tuple[str, str], list[int]] = {}
-    for tenant, prefix, size_bytes, value_bytes, _ in gone:
-        total = totals.setdefault((tenant, prefix), [0, 0, 0])
-        for place, amount in enumerate((1, size_bytes, value_bytes)):
-            total[place] -= amount
-    for (tenant, prefix), amounts in totals.items():
-        add_to_totals(connection, tenant, prefix, *amounts)
-    return Group(why, len(gone), sum(row[2] for row in gone), sum(row[4] for row in gone))
+    run(connection, f"DELETE FROM entries WHERE {where}", bindings)  # noqa: S608
+    run(connection, "DELETE FROM totals WHERE entries <= 0")
+    return Group(why, *gone)
+
+
+_ADD_TO_TOTALS: Final = "INSERT INTO totals (tenant, prefix, entries, size_bytes, value_bytes)"
+_SUM_UP: Final = """
+ON CONFLICT DO UPDATE SET entries = entries + excluded.entries,
+size_bytes = size_bytes + excluded.size_bytes, value_bytes = value_bytes + excluded.value_bytes
+"""
 
 
 def add_to_totals(
@@ -117,18 +121,6 @@ def add_to_totals(
     size_bytes: int,
     value_bytes: int,
 ) -> None:
-    """Adds to what is held of a prefix; a prefix of which nothing is left has no total."""
-    run(
-        connection,
-        "INSERT INTO totals (tenant, prefix, entries, size_bytes, value_bytes) "
-        "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET entries = entries + excluded.entries, "
-        "size_bytes = size_bytes + excluded.size_bytes, "
-        "value_bytes = value_bytes + excluded.value_bytes",
-        (tenant, prefix, entries, size_bytes, value_bytes),
-    )
-    if entries < 0:
-        run(
-            connection,
-            "DELETE FROM totals WHERE tenant = ? AND prefix = ? AND entries <= 0",
-            (tenant, prefix),
-        )
+    """Adds to what is held of a prefix."""
+    amounts = (tenant, prefix, entries, size_bytes, value_bytes)
+    run(connection, f"{_ADD_TO_TOTALS} VALUES (?, ?, ?, ?, ?) {_SUM_UP}", amounts)

@@ -27,7 +27,14 @@ INSERT: Final = (
     f"({', '.join('?' * (STORED_COLUMNS.count(',') + 1))})"
 )
 _INFO_END: Final = INFO_COLUMNS.count(",") + 1
+_REAL: Final = (float, type(None))
+_WHOLE: Final = (int, type(None))
+_TYPES: Final[tuple[Any, ...]] = (
+    *(bytes, bytes, bytes, str, str, int, int, float, str, str, int, int, _REAL, _REAL, _REAL),
+    *((str, type(None)), _WHOLE, _WHOLE, _REAL, int, float),
+)
 _REDACTED: Final = 11
+_HITS: Final = 19
 _NUMBERS: Final = struct.Struct("<qqqdqqdddqqd").pack
 
 
@@ -72,12 +79,17 @@ def to_entry(row: Sequence[Any]) -> Entry:
     """The entry of a row of `ENTRY_COLUMNS`; DamagedRowError if it is not as it was written."""
     try:
         *info, expected, body = row
-        if checksum(info, body) == expected:
+        if is_well_typed(info) and checksum(info, body) == expected:
             info[_REDACTED] = bool(info[_REDACTED])
             return Entry(*info, body=body)
     except (TypeError, ValueError, struct.error) as error:
         raise DamagedRowError from error
     raise DamagedRowError
+
+
+def is_well_typed(row: Sequence[Any]) -> bool:
+    """Whether a row of `INFO_COLUMNS` holds what its columns are for; damage may change that."""
+    return all(map(isinstance, row[:_INFO_END], _TYPES)) and row[_HITS] >= 0
 
 
 def to_info(row: Sequence[Any], *, id_digits: int) -> EntryInfo:

@@ -18,6 +18,7 @@ from llm_cache.stamps import FileStamps, ProcessStamps
 from llm_cache.stores import eviction, schema, usage
 from llm_cache.stores.base import EVERYTHING, TRASH_KEPT_S, Group, Removed, Selection, Total
 from llm_cache.stores.connection import connect, mode_of, run, store_errors
+from llm_cache.stores.damage import GET, drop_if_damaged, is_damage
 from llm_cache.stores.directory import prepare_directory
 from llm_cache.stores.listing import pages
 from llm_cache.stores.removal import (
@@ -28,7 +29,7 @@ from llm_cache.stores.removal import (
     measure,
     remove,
 )
-from llm_cache.stores.rows import ENTRY_COLUMNS, INSERT, DamagedRowError, to_entry, to_row
+from llm_cache.stores.rows import INSERT, DamagedRowError, to_entry, to_row
 from llm_cache.stores.writer import Writer
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ FILE_NAME: Final = "cache.db"
 CLOSE_WAIT_S: Final = 5.0
 _AT_ONCE: Final = 500
 """Entries removed in one transaction: short ones, so that nobody waits for long."""
-_GET: Final = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE key = ?"  # noqa: S608 - our own names
 
 
 class SqliteStore:
@@ -104,15 +104,17 @@ class SqliteStore:
 
     def get(self, key: bytes) -> Entry | None:
         """The entry under `key`, whatever its age; one that is damaged is dropped, not given."""
-        rows = self._read(_GET, (key,))
-        if not rows:
-            return None
         try:
-            return to_entry(rows[0])
+            rows = self._read(GET, (key,))
+            return to_entry(rows[0]) if rows else None
         except DamagedRowError:
-            self.damaged_rows += 1
-            self._submit(lambda c: remove(c, ("key = ?", (key,)), "damaged"))
-            return None
+            pass
+        except StoreError as error:
+            if not is_damage(error.__cause__):
+                raise
+        self.damaged_rows += 1
+        self._submit(lambda c: drop_if_damaged(c, key))
+        return None
 
     def put(self, entry: Entry, *, wanted: Callable[[], bool]) -> bool:
         """Keeps `entry` in place of the one before; False if it was not `wanted` any more."""
@@ -121,6 +123,7 @@ class SqliteStore:
         def write(connection: apsw.Connection) -> bool:
             if not wanted():
                 return False
+            drop_if_damaged(connection, entry.key)
             remove(connection, ("key = ?", (entry.key,)), "replaced")
             run(connection, INSERT, row)
             sizes = (1, len(entry.body), entry.value_bytes)

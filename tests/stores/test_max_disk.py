@@ -103,7 +103,7 @@ def test_evictions_are_counted(make_cache, clock):
 def test_what_expired_is_not_counted_as_evicted(make_cache, clock):
     """To evict is to take what is still good."""
     cache = make_cache(max_disk=64 * LIMIT)
-    for n in range(20):
+    for n in range(30):
         cache.get_or_generate_sync("intro_page", lambda n=n: text(n), ttl="1h", n=n)
     cache.close()
     clock.now = T0 + 3601

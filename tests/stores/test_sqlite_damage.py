@@ -173,7 +173,7 @@ def test_the_totals_are_right_once_a_damaged_row_went(store, raw, column):
 
 
 def test_what_was_put_meanwhile_does_not_go_with_the_damage(store, raw):
-    """Who sees the damage while a new value is on its way drops the damaged row, not the new one."""
+    """Who sees damage while a new value is on its way drops the damaged row, not the new one."""
     entry = an_entry()
     keep(store, entry)
     damage(raw, "value", 3, entry)
