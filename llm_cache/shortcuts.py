@@ -58,12 +58,7 @@ class Shortcuts:
         be keyed.
         """
         engine = self._get_cache().engine
-        if engine is not self._engine:
-            self._begin_anew(engine)
-        try:
-            known = self._known[dumps((args, kwargs), _WITHOUT_REFERENCES)]
-        except (KeyError, ValueError):
-            known = self._learn(args, kwargs)
+        known = self._recall(engine, args, kwargs)
         slot = known.slot()
         if slot is None:
             slot = engine.slot(known.identity.key)
@@ -74,15 +69,17 @@ class Shortcuts:
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, refresh: bool = False) -> Call:
         """The request that a call with these arguments is. Raises as `from_memory` does."""
-        engine = self._get_cache().engine
+        known = self._recall(self._get_cache().engine, args, kwargs)
+        generator = partial(self._binding.function, *args, **kwargs)
+        return Call(known.identity, generator, self._policy, self._codec, refresh)
+
+    def _recall(self, engine: Engine, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Known:
         if engine is not self._engine:
             self._begin_anew(engine)
         try:
-            known = self._known[dumps((args, kwargs), _WITHOUT_REFERENCES)]
+            return self._known[dumps((args, kwargs), _WITHOUT_REFERENCES)]
         except (KeyError, ValueError):
-            known = self._learn(args, kwargs)
-        generator = partial(self._binding.function, *args, **kwargs)
-        return Call(known.identity, generator, self._policy, self._codec, refresh)
+            return self._learn(args, kwargs)
 
     def _begin_anew(self, engine: Engine) -> None:
         binding = self._binding
