@@ -150,7 +150,9 @@ class Engine:
         return store.is_local and store.is_open and not call.refresh
 
     def _is_bypassed(self, call: Call) -> bool:
-        if self.is_enabled and call.policy.ttl()[0] > 0:
+        if not self.is_enabled:
+            return True  # and leaves no trace, not even a count
+        if call.policy.ttl()[0] > 0:
             return False
         self.parts.usage.count(call.identity.tenant, call.identity.prefix, bypassed=1)
         return True

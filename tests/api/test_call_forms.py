@@ -239,6 +239,8 @@ def test_disabled_every_call_generates(make_cache):
     cache.put("p", "text")
     assert cache.peek("p") is None
     assert list(cache.entries()) == []
+    cache.close()
+    assert not cache.cache_dir.exists()
 
 
 def test_a_prefix_ttl_in_hours(make_cache):
