@@ -128,6 +128,20 @@ def test_what_is_asked_of_a_prefix_reads_that_prefix_only(filled, raw, statement
         assert not any(step.startswith("SCAN entries") for step in plan), (sql, plan)
 
 
+@pytest.mark.parametrize(
+    "name", ["find by digits", "find by keys", "remove keys", "remove by digits"]
+)
+def test_what_is_asked_by_key_reads_those_keys_only(filled, raw, statements, name):
+    """A search in the index of keys, not a walk over all entries in another order."""
+    CALLS[name](filled)
+    by_key = {
+        s: p for s, p in plans(raw, statements).items() if re.search(r"WHERE key (IN|BETWEEN)", s)
+    }
+    assert by_key
+    for sql, plan in by_key.items():
+        assert any(re.search(r"SEARCH entries USING .*\(key", step) for step in plan), (sql, plan)
+
+
 def test_a_prefix_is_listed_without_sorting(filled, raw, statements):
     """The index has the order of the listing: the first page costs one page."""
     CALLS["list a prefix"](filled)
