@@ -120,15 +120,21 @@ class MemoryTier:
             return
         with self._lock:
             self._take_out(entry.key)
+            # Before it comes in: where all others were hit, the new one would be the first to go.
+            while (
+                len(self._slots) >= self._max_entries
+                or self._bytes + slot.size_bytes > self._max_bytes
+            ):
+                self._evict_one()
             self._slots[entry.key] = slot
             self._bytes += slot.size_bytes
-            while len(self._slots) > self._max_entries or self._bytes > self._max_bytes:
-                self._evict_one()
 
-    def drop(self, key: bytes) -> None:
-        """Forgets one entry."""
+    def drop(self, key: bytes, *, only: Entry | None = None) -> None:
+        """Forgets the entry of `key`, or `only` that very one if it is still there."""
         with self._lock:
-            self._take_out(key)
+            slot = self._slots.get(key)
+            if only is None or (slot is not None and slot.entry is only):
+                self._take_out(key)
 
     def clear(self) -> None:
         """Forgets everything."""

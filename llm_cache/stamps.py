@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 STAMP_BYTES: Final = 8
 STAMPS: Final = 256
 FILE_NAME: Final = "stamps"
+_CLOSED: Final = -1
 
 
 class Stamps(Protocol):
@@ -56,6 +58,7 @@ class FileStamps:
     def __init__(self, path: Path) -> None:
         """Opens the file, or makes it, private; raises OSError if it can do neither."""
         self._path = path
+        self._lock = threading.Lock()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if os.fstat(self._fd).st_size < STAMP_BYTES * STAMPS:
             os.fchmod(self._fd, 0o600)  # whatever the umask took away, the owner needs
@@ -76,11 +79,15 @@ class FileStamps:
 
     def close(self) -> None:
         """Closes the file; whoever still reads it gets OSError, or bytes of some other file."""
-        os.close(self._fd)
+        with self._lock:
+            if self._fd != _CLOSED:
+                os.close(self._fd)
+                self._fd = _CLOSED  # the number may be another file's from now on
 
     def _write(self, stamps: bytes, offset: int) -> None:
         try:
-            os.pwrite(self._fd, stamps, offset)
+            with self._lock:
+                os.pwrite(self._fd, stamps, offset)
         except OSError as error:
             msg = (
                 f"cannot write to {self._path}: {error.strerror}; "

@@ -98,8 +98,9 @@ class UsageCounter:
         """Tells the store now. StoreError if it cannot be told; the counts are then kept."""
         with self._flushing:
             with self._lock:
-                self.is_asleep = True
+                # In this order: a hit in between sets what is cleared no more.
                 self._something_to_tell.clear()
+                self.is_asleep = True
                 self._add_up_hits()
                 counts, self._counts = self._counts, defaultdict(Usage)
                 told, self._untold = self._untold, {}

@@ -13,6 +13,7 @@ from llm_cache.stores.sqlite import FILE_NAME, SqliteStore
 from tests.conformance.samples import Clock
 
 ROOMY_BYTES = 1024**3
+BUSY_MS = 20_000
 
 
 @pytest.fixture
@@ -62,6 +63,7 @@ class RawFile:
     def connection(self) -> Iterator[apsw.Connection]:
         """A connection of its own, closed at the end."""
         connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.set_busy_timeout(BUSY_MS)
         try:
             yield connection
         finally:

@@ -7,10 +7,14 @@ import pytest
 
 from llm_cache.policy import Policy
 from llm_cache.stores.base import EVERYTHING, EntryUse, Selection, Usage, UsageDay
+from llm_cache.stores.connection import run
+from llm_cache.stores.removal import add_to_totals
+from llm_cache.stores.rows import INSERT, to_row
 from tests.conformance.samples import T0, an_entry, keep, policies
 
 FULL_SCAN = re.compile(r"SCAN entries(?! USING (COVERING )?INDEX)")
 PAGES = 1100
+WAIT_S = 30.0
 
 
 @pytest.fixture
@@ -29,13 +33,22 @@ def statements(monkeypatch):
 def filled(statements, make_store):
     """A store with entries of every kind of ttl, trash and counts; no statement seen yet."""
     store = make_store()
-    for n in range(PAGES):
-        ttls = ({"call_ttl": 60.0}, {"decorator_ttl": 60.0}, {})[n % 3]
-        keep(store, an_entry(n, prefix="ab"[n % 2], tenant=("", "t")[n % 5 == 0], **ttls))
+    store.open()
+    store._writer.submit(fill).result(WAIT_S)
     store.remove(Selection(keys=(an_entry(0, prefix="a", tenant="t").key,)), keep=True)
     store.add_usage([UsageDay("2026-11-22", "", "a", "", Usage(hits=1))], [])
     statements.clear()
     return store
+
+
+def fill(connection):
+    """Writes entries as `put` does, in one transaction."""
+    for n in range(PAGES):
+        ttls = ({"call_ttl": 60.0}, {"decorator_ttl": 60.0}, {})[n % 3]
+        entry = an_entry(n, prefix="ab"[n % 2], tenant=("", "t")[n % 5 == 0], **ttls)
+        run(connection, INSERT, to_row(entry))
+        sizes = (1, entry.size_bytes, entry.value_bytes)
+        add_to_totals(connection, entry.tenant, entry.prefix, *sizes)
 
 
 def plans(raw, statements):
