@@ -9,18 +9,21 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from llm_cache.flights import Failed, GaveUp, current_flight
+from llm_cache.flights import Abandoned, Failed, GaveUp, current_flight
 from llm_cache.steps import (
     ACKNOWLEDGED_WITHIN_S,
     LOOK_EVERY_S,
+    Block,
     Generate,
     Launch,
     Made,
+    Pause,
     Publish,
     Read,
     Wait,
     timed_out,
 )
+from llm_cache.store_calls import land
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +87,10 @@ class AsyncDriver:
                 return await self._wait(flight, timeout_s)
             case Generate(prefix, generator, timeout_s):
                 return await self._generate(prefix, generator, timeout_s)
+            case Block(call):
+                return await self.off_loop(call)
+            case Pause(seconds):
+                await asyncio.sleep(seconds)
             case Publish(write):
                 await settled(self._pool.submit(write), ACKNOWLEDGED_WITHIN_S)
         return None
@@ -113,7 +120,8 @@ class AsyncDriver:
             pause_s = min(left_s, LOOK_EVERY_S) if is_of_other_loop else left_s
             if await settled(flight.future, None if math.isinf(pause_s) else pause_s):
                 return flight.future.result()
-            self._parts.flights.abandon_if_stranded(flight)
+            if self._parts.flights.is_stranded(flight):
+                land(self._parts, flight, Abandoned(None))
         return GaveUp()
 
 

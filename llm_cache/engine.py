@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import os
+import time
 import weakref
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from llm_cache.circuit import Circuit
 from llm_cache.codec import DecodeError
 from llm_cache.flights import Failed, Flights, running_loop
 from llm_cache.lookup import look, lookup
@@ -30,7 +33,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-POOL_THREADS: Final = 4
+POOL_THREADS: Final = 8
+LOOK_EVERY_S: Final = 0.25
 LAND_WITHIN_S: Final = 5.0
 NOT_IN_MEMORY: Final = object()
 POLICIES_REMEMBERED: Final = 4096
@@ -41,14 +45,29 @@ class Engine:
 
     def __init__(self, config: CacheConfig, clock: Callable[[], float]) -> None:
         self.config: Final = config
+        self.is_enabled: Final = config.enabled
+        self.policies: Final = config.policies()
+        self.policy: Final = lru_cache(maxsize=POLICIES_REMEMBERED)(self.policies.resolve)
+        self._clock: Final = clock
+        self._is_closed = False
+        self._looked_at = self._look_again_at = 0.0
+        self.begin_anew()
+        _open_engines.add(self)
+
+    def begin_anew(self) -> None:
+        """Takes new parts: a forked child must not use those of its parent."""
+        config, clock = self.config, self._clock
         store = SqliteStore(
             config.cache_dir,
             max_bytes=config.max_disk,
             full_durability=config.durability == "full",
+            min_free_bytes=config.min_free,
+            lease_s=config.lease,
+            allow_shared_dir=config.allow_shared_dir,
+            allow_network_fs=config.allow_network_fs,
             clock=clock,
         )
-        policies = config.policies()
-        self.parts: Final = Parts(
+        self.parts = Parts(
             store=store,
             tier=MemoryTier(
                 store,
@@ -57,22 +76,19 @@ class Engine:
             ),
             flights=Flights(),
             usage=UsageCounter(store, clock),
-            policies=policies,
+            policies=self.policies,
             notices=Notices(),
+            reads=Circuit("read", time.monotonic),
+            writes=Circuit("write to", time.monotonic),
             max_value_bytes=config.max_value,
             clock=clock,
         )
-        self.pool: Final = DaemonPool("llm-cache store", POOL_THREADS)
-        self.is_enabled: Final = config.enabled
-        self._clock: Final = clock
-        self._tier: Final = self.parts.tier
-        self.slot: Final = self._tier.slot
-        self._usage: Final = self.parts.usage
-        self.policies: Final = policies
-        self.policy: Final = lru_cache(maxsize=POLICIES_REMEMBERED)(policies.resolve)
-        self._sync_driver: Final = SyncDriver(self.parts, self.pool)
-        self._is_closed = False
-        _open_engines.add(self)
+        self._tier = self.parts.tier
+        self.slot = self._tier.slot
+        self._usage = self.parts.usage
+        self.pool = DaemonPool("llm-cache store", POOL_THREADS)
+        self._sync_driver = SyncDriver(self.parts, self.pool)
+        self.__dict__.pop("_async_driver", None)
 
     def from_memory(self, identity: Identity, policy: Policy, codec: Codec) -> Any:  # noqa: ANN401
         """The value, if it is fresh in memory; `NOT_IN_MEMORY` if not."""
@@ -82,6 +98,8 @@ class Engine:
     def from_slot(self, slot: Slot, policy: Policy, codec: Codec) -> Any:  # noqa: ANN401
         """The value, if the slot's entry is fresh and still there; `NOT_IN_MEMORY` if not."""
         now = self._clock()
+        if not self._looked_at <= now < self._look_again_at:
+            self._look(now)
         if slot.policy is not policy:
             slot.judge_by(policy)
         if not slot.fresh_from <= now < slot.fresh_until:
@@ -144,8 +162,16 @@ class Engine:
         self.parts.tier.clear()
         self.parts.store.close()
 
+    def _look(self, now: float) -> None:
+        """Notices that the store was removed or replaced; 4 times a second, clocks permitting."""
+        self._looked_at, self._look_again_at = now, now + LOOK_EVERY_S
+        self.parts.store.look()
+
     def _looks_inline(self, call: Call) -> bool:
         """Whether the store is looked at before anything is driven: a local one is that quick."""
+        now = self._clock()
+        if not self._looked_at <= now < self._look_again_at:
+            self._look(now)
         store = self.parts.store
         return store.is_local and store.is_open and not call.refresh
 
@@ -173,3 +199,11 @@ def _close_at_exit() -> None:
     """Tells the last counts; flights under way are not waited for."""
     for engine in list(_open_engines):
         engine.close(land_within_s=0.0)
+
+
+def _begin_anew_after_fork() -> None:
+    for engine in list(_open_engines):
+        engine.begin_anew()
+
+
+os.register_at_fork(after_in_child=_begin_anew_after_fork)

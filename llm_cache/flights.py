@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from llm_cache.entry import Entry
     from llm_cache.keys import Identity
+    from llm_cache.stores.base import Lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,9 @@ class Landed:
     value: Any
     entry: Entry | None
     was_fresh: bool = False
+    """It was in the store."""
+    has_waited: bool = False
+    """It came there from another process, while this one waited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,11 @@ class Flight:
         self.future.set_running_or_notify_cancel()
         self.task: asyncio.Task[None] | None = None
         self.waits_for: list[Flight] = []
+        """What its generator asked for and has not got yet."""
+        self.askers: list[Flight] = []
+        """Those, of any cache, whose generators wait for this one."""
         self.is_void = False
+        self.lease: Lease | None = None
         self._seen_idle_at: float | None = None
 
     def is_out_of_reach(self, *, blocking: bool) -> bool:
@@ -128,13 +136,21 @@ class Flights:
                 raise RecursiveGenerationError(_recursion_message(flight, asker))
             if asker is not None:
                 asker.waits_for.append(flight)
+                flight.askers.append(asker)
         return flight, leads
+
+    def leases_waiting_for(self, flight: Flight) -> list[Lease]:
+        """The leases of the flights whose generators wait for this one, directly or over others."""
+        with self._lock:
+            waiting = _reached_from(flight, lambda one: one.askers)
+        return [one.lease for one in waiting if one.lease is not None and one is not flight]
 
     def leave(self, flight: Flight, asker: Flight | None) -> None:
         """The caller does not wait for the flight any more."""
         if asker is not None:
             with self._lock:
                 asker.waits_for.remove(flight)
+                flight.askers.remove(asker)
 
     def land(self, flight: Flight, ending: Ending) -> None:
         """Hands `ending` to everyone who waits; only the first of several counts."""
@@ -182,10 +198,9 @@ class Flights:
         with self._some_stored:
             return self._some_stored.wait_for(is_clear, timeout_s)
 
-    def abandon_if_stranded(self, flight: Flight) -> None:
-        """Ends a flight whose event loop will never run it on, so that a waiter takes over."""
-        if flight.is_stranded(self._monotonic()):
-            self.land(flight, Abandoned(None))
+    def is_stranded(self, flight: Flight) -> bool:
+        """Whether a flight's event loop will never run it on."""
+        return flight.is_stranded(self._monotonic())
 
     def _is_over(self, flight: Flight) -> None:
         self._not_yet_stored.discard(flight)
@@ -199,20 +214,28 @@ class Flights:
 
 
 def _waits_for(flight: Flight, asker: Flight) -> bool:
-    to_see, seen = [flight], set[Flight]()
+    return asker in _reached_from(flight, lambda one: one.waits_for)
+
+
+def _reached_from(flight: Flight, following: Callable[[Flight], list[Flight]]) -> list[Flight]:
+    """The flight itself, and those reached from it from one to the next."""
+    reached, to_see = [flight], [flight]
     while to_see:
-        one = to_see.pop()
-        if one is asker:
-            return True
-        if one not in seen:
-            seen.add(one)
-            to_see.extend(one.waits_for)
-    return False
+        for one in list(following(to_see.pop())):
+            if one not in reached:
+                reached.append(one)
+                to_see.append(one)
+    return reached
 
 
 def _recursion_message(flight: Flight, asker: Flight) -> str:
     wanted, asks = flight.identity.prefix, asker.identity.prefix
     how = "itself" if flight is asker else f"{wanted!r}, which waits for it in turn"
+    return recursion_message(asks, how)
+
+
+def recursion_message(asks: str, how: str) -> str:
+    """What a caller gets whose generator would wait for ever."""
     return (
         f"the generator of {asks!r} asks the cache for {how}: it would wait for ever; "
         "call the function that makes the value directly, or ask with other params"

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from llm_cache import store_calls
 from llm_cache.codec import DecodeError, NotStorable, is_immutable
 from llm_cache.entry import Entry, Freshness, judge
-from llm_cache.errors import StoreError
 from llm_cache.flights import Abandoned, Failed, Landed, current_flight
+from llm_cache.leasing import landed_from, take_lease
 from llm_cache.params import redact
 from llm_cache.steps import Answer, Generate, Launch, Outcome, Publish, Read, Wait
 from llm_cache.usage import Use
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from llm_cache.flights import Flight
     from llm_cache.steps import Call, Parts, Steps
-    from llm_cache.stores.base import Removed
 
 TIME_TO_LAND_S: Final = 1.0
 _log: Final = logging.getLogger("llm_cache")
@@ -35,7 +34,7 @@ def look(parts: Parts, call: Call) -> Answer | None:
     """The answer from the store, if there is a fresh one; None if not. Blocks while it reads."""
     key = call.identity.key
     stamp = parts.tier.stamp(key)
-    entry = _read(parts, key)
+    entry = store_calls.read(parts, key)
     if entry is None:
         return None
     now = parts.clock()
@@ -107,10 +106,10 @@ def _delivered(parts: Parts, call: Call, landed: Landed, *, leads: bool) -> Answ
             value = call.codec.decode(entry.body, entry.encoding)
         except DecodeError:
             return None
-    if landed.was_fresh and entry is not None:
+    if landed.was_fresh and not landed.has_waited and entry is not None:
         parts.usage.hit(Use(entry), parts.clock())
         return Answer(value, Outcome.HIT, entry)
-    if leads:
+    if leads and not landed.has_waited:
         parts.usage.count(identity.tenant, identity.prefix, misses=1)
         return Answer(value, Outcome.MISS, entry)
     parts.usage.count(identity.tenant, identity.prefix, coalesced=1)
@@ -132,26 +131,31 @@ def _fly(parts: Parts, call: Call, flight: Flight) -> Steps[None]:
     try:
         ending = yield from _make(parts, call, flight)
     except BaseException as error:
-        parts.flights.land(flight, Abandoned(error))
+        store_calls.land(parts, flight, Abandoned(error))
         raise
     if isinstance(ending, Failed):
         parts.usage.count(call.identity.tenant, call.identity.prefix, errors=1)
-    parts.flights.land(flight, ending)
+    store_calls.land(parts, flight, ending)
 
 
 def _make(parts: Parts, call: Call, flight: Flight) -> Steps[Landed | Failed]:
-    identity = call.identity
-    stamp = parts.tier.stamp(identity.key)
+    key = call.identity.key
+    stamp = parts.tier.stamp(key)
     if not call.refresh:
         # Another flight may have landed between this caller's look at the store and its joining.
-        entry: Entry | None = yield Read(partial(_read, parts, identity.key))
-        if entry is not None and judge(entry, call.policy, parts.clock()) is Freshness.FRESH:
-            with suppress(DecodeError):
-                landed = Landed(
-                    call.codec.decode(entry.body, entry.encoding), entry, was_fresh=True
-                )
-                parts.flights.stored(flight)
-                return landed
+        entry: Entry | None = yield Read(partial(store_calls.read, parts, key))
+        landed = None if entry is None else landed_from(parts, call, entry)
+        if landed is not None:
+            parts.flights.stored(flight)
+            return landed
+    lease = yield from take_lease(parts, call, flight)
+    if isinstance(lease, Landed):
+        if lease.entry is not None:
+            parts.tier.put(lease.entry, stamp)
+        parts.flights.stored(flight)
+    if isinstance(lease, Landed | Failed):
+        return lease
+    stamp = parts.tier.stamp(key)
     begun = parts.monotonic()
     made = yield _generate(call)
     seconds = parts.monotonic() - begun
@@ -182,8 +186,15 @@ def _keep(
         return Landed(value, None)
     if not call.refresh and not flight.is_void:
         parts.tier.put(made, stamp)
+    lease, flight.lease = flight.lease, None
+    if lease is None:
+        # Nobody could tell whether it was invalidated since, or is being made elsewhere.
+        parts.flights.stored(flight)
+        parts.usage.count(identity.tenant, identity.prefix, not_stored=1)
+        return Landed(value, made)
+    publish = partial(store_calls.publish, parts, made, flight, lease, refresh=call.refresh)
     try:
-        yield Publish(partial(_publish, parts, made, flight, refresh=call.refresh))
+        yield Publish(publish)
     finally:
         # Whatever became of the storing, or of this flight's loop: the value is paid for.
         parts.flights.land(flight, Landed(value, made))
@@ -226,45 +237,3 @@ def new_entry(
 
 def _generate(call: Call) -> Generate:
     return Generate(call.identity.prefix, call.generator, call.policy.timeout)
-
-
-# What touches the store: trouble there is a miss, a count and one warning, never an error
-
-
-def _read(parts: Parts, key: bytes) -> Entry | None:
-    try:
-        return parts.store.get(key)
-    except StoreError as error:
-        _tell_of_trouble(parts, error)
-        return None
-
-
-def _publish(parts: Parts, entry: Entry, flight: Flight, *, refresh: bool) -> None:
-    try:
-        was_stored = parts.store.put(entry, wanted=lambda: not flight.is_void)
-        if refresh and was_stored:
-            # A fresh entry was replaced: nobody's memory may go on serving the one before.
-            parts.store.stamps.renew((entry.key,))
-        make_room(parts)
-    except StoreError as error:
-        if refresh:
-            parts.tier.drop(entry.key)
-        parts.usage.count(entry.tenant, entry.prefix, not_stored=1)
-        _tell_of_trouble(parts, error)
-    finally:
-        parts.flights.stored(flight)
-
-
-def make_room(parts: Parts) -> Removed:
-    """Keeps the store under its size limit, and counts what had to go. Raises StoreError."""
-    removed = parts.store.make_room(parts.policies.resolve, parts.clock(), dry_run=False)
-    evictions = sum(group.entries for group in removed.groups if group.why == "evicted")
-    if evictions:
-        parts.usage.count("", "", evictions=evictions)
-        _log.info("max_disk: %d entries were evicted", evictions)
-    return removed
-
-
-def _tell_of_trouble(parts: Parts, error: StoreError) -> None:
-    parts.usage.count("", "", errors=1)
-    parts.notices.once(("store",), "the cache goes on without its store: %s", error)

@@ -12,10 +12,11 @@ from llm_cache.codec import UNTYPED, NotStorable
 from llm_cache.entry import Freshness, judge
 from llm_cache.errors import KeyParamError, StoreError
 from llm_cache.keys import Identity, canonical_params, check_prefix
-from llm_cache.lookup import make_room, new_entry
+from llm_cache.lookup import new_entry
 from llm_cache.policy import CachePolicy
 from llm_cache.statistics import statistics
 from llm_cache.steps import Call
+from llm_cache.store_calls import make_room
 from llm_cache.stores.base import EVERYTHING, Removed, Selection
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from llm_cache.engine import Engine
     from llm_cache.entry import Entry, EntryInfo
     from llm_cache.policy import TtlSource
+    from llm_cache.steps import Parts
     from llm_cache.units import Duration
 
 FOUND_AT_MOST: Final = 20
@@ -38,7 +40,10 @@ class Management:
 
     def __init__(self, engine: Engine) -> None:
         self.engine: Final = engine
-        self._parts: Final = engine.parts
+
+    @property
+    def _parts(self) -> Parts:
+        return self.engine.parts  # others in a forked child
 
     @property
     def config(self) -> CacheConfig:
@@ -85,7 +90,7 @@ class Management:
             msg = f"{prefix}: the value was not kept: {made.reason}"
             raise StoreError(msg)
         self._parts.flights.void(lambda identity: identity.key == made.key)
-        self._parts.store.put(made, wanted=lambda: True)
+        self._parts.store.put(made)
         self._parts.store.stamps.renew((made.key,))
         make_room(self._parts)
 

@@ -7,6 +7,7 @@ good only as long as the stamp is still the same. Whoever takes entries away wri
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import threading
@@ -56,13 +57,30 @@ class FileStamps:
     """
 
     def __init__(self, path: Path) -> None:
-        """Opens the file, or makes it, private; raises OSError if it can do neither."""
+        """Opens the file, or makes it, private; raises OSError if it can do neither.
+
+        Where it may not be written to it is only read.
+        """
         self._path = path
         self._lock = threading.Lock()
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            self._fd = os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            if error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}:
+                raise
+            self._fd = os.open(path, flags | os.O_RDONLY)
+            return
         if os.fstat(self._fd).st_size < STAMP_BYTES * STAMPS:
             os.fchmod(self._fd, 0o600)  # whatever the umask took away, the owner needs
             self.renew_all()
+
+    def is_in_place(self) -> bool:
+        """Whether others still find this very file."""
+        try:
+            return self._fd != _CLOSED and os.path.samestat(self._path.stat(), os.fstat(self._fd))
+        except OSError:
+            return False
 
     def reader(self, key: bytes) -> Callable[[], bytes]:
         """What reads the stamp of `key`, now and later."""
@@ -118,3 +136,21 @@ class ProcessStamps:
     def close(self) -> None:
         """Makes every slot out of date."""
         self.renew_all()
+
+
+class NoStamps:
+    """Where there are no stamps and none can be made: nothing is kept in memory."""
+
+    def reader(self, key: bytes) -> Callable[[], bytes]:
+        """What tells that there is none."""
+        del key
+        return bytes
+
+    def renew(self, keys: Iterable[bytes]) -> None:
+        """Nothing to do."""
+
+    def renew_all(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to do."""

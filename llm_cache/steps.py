@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from llm_cache.errors import GenerationTimeoutError
 
 if TYPE_CHECKING:
+    from llm_cache.circuit import Circuit
     from llm_cache.codec import Codec
     from llm_cache.entry import Entry
     from llm_cache.flights import Flight, Flights
@@ -68,6 +69,8 @@ class Parts:
     usage: UsageCounter
     policies: PolicyTable
     notices: Notices
+    reads: Circuit
+    writes: Circuit
     max_value_bytes: int
     clock: Callable[[], float]
     monotonic: Callable[[], float] = time.monotonic
@@ -114,13 +117,27 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """Call something that may block for a while: what it returns."""
+
+    call: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Do nothing for a moment: None."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
     """Have something written, and wait for that a short while only: None."""
 
     write: Callable[[], object]
 
 
-Step: TypeAlias = Read | Launch | Wait | Generate | Publish
+Step: TypeAlias = Read | Launch | Wait | Generate | Block | Pause | Publish
 Steps: TypeAlias = Generator[Step, Any, T]
 
 

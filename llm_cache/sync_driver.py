@@ -12,18 +12,21 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from llm_cache.flights import Failed, GaveUp, current_flight, running_loop
+from llm_cache.flights import Abandoned, Failed, GaveUp, current_flight, running_loop
 from llm_cache.steps import (
     ACKNOWLEDGED_WITHIN_S,
     LOOK_EVERY_S,
+    Block,
     Generate,
     Launch,
     Made,
+    Pause,
     Publish,
     Read,
     Wait,
     timed_out,
 )
+from llm_cache.store_calls import land
 from llm_cache.threads import start_thread
 
 if TYPE_CHECKING:
@@ -62,8 +65,8 @@ class SyncDriver:
 
     def _carry_out(self, step: Step) -> Any:  # noqa: ANN401 - each step has its own reply
         match step:
-            case Read(read):
-                return read()
+            case Read(call) | Block(call):
+                return call()
             case Launch(flight, steps, timeout_s):
                 fly = partial(self._fly, flight, steps)
                 if math.isinf(timeout_s):
@@ -74,6 +77,8 @@ class SyncDriver:
                 return self._wait(flight, timeout_s)
             case Generate(prefix, generator, timeout_s):
                 return _generate(prefix, generator, timeout_s)
+            case Pause(seconds):
+                time.sleep(seconds)
             case Publish(write):
                 concurrent.futures.wait([self._pool.submit(write)], ACKNOWLEDGED_WITHIN_S)
         return None
@@ -93,7 +98,8 @@ class SyncDriver:
             concurrent.futures.wait([flight.future], None if math.isinf(pause_s) else pause_s)
             if flight.future.done():
                 return flight.future.result()
-            self._parts.flights.abandon_if_stranded(flight)
+            if self._parts.flights.is_stranded(flight):
+                land(self._parts, flight, Abandoned(None))
         return GaveUp()
 
 

@@ -408,6 +408,18 @@ def test_an_answer_begun_before_an_invalidation_is_not_remembered(make_cache):
     assert get(one, make=lambda: "new") == "new"
 
 
+def test_an_answer_that_replaced_a_fresh_one_is_everybodys(make_cache):
+    """What was put while another generated stands, in both; the other's value is its caller's."""
+    one, other = make_cache(), make_cache()
+
+    def make():
+        other.put("p", "the other's", n=1)
+        return "the last"
+
+    assert get(one, make=make) == "the last"
+    assert get(other) == get(one) == "the other's"
+
+
 CHILD = """
 import sys
 from llm_cache import LLMCache, cached_llm_call

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 
+import apsw
 import pytest
 
 from llm_cache import CacheConfig, LLMCache, StoreError
@@ -353,7 +354,8 @@ def test_a_store_in_trouble_is_told(tmp_path):
     """Lookups go on, and the errors show; asking the store itself is a StoreError."""
     place = tmp_path / "cache"
     place.mkdir(mode=0o700)
-    (place / "cache.db").write_bytes(b"not a database, and long enough to be looked at" * 30)
+    with apsw.Connection(str(place / "cache.db")) as connection:
+        connection.execute("CREATE TABLE theirs (a)").fetchall()
     with LLMCache(place) as cache:
         for _ in range(2):
             assert cache.get_or_generate_sync("a", lambda: "text", n=1) == "text"

@@ -49,13 +49,13 @@ def told(store) -> dict[tuple[str, str, str, str], Usage]:
 
 @pytest.fixture
 def trouble(store) -> Callable[[bool], None]:
-    """Has the store fail at counts, or work again: its table is away meanwhile."""
+    """Has the store fail at counts, or work again: a column is away meanwhile."""
 
     def switch(fails: bool) -> None:
-        names = ("usage", "usage_away") if fails else ("usage_away", "usage")
+        names = ("hits", "hits_away") if fails else ("hits_away", "hits")
         with apsw.Connection(str(store.path)) as connection:
             connection.set_busy_timeout(BUSY_MS)
-            connection.execute("ALTER TABLE {} RENAME TO {}".format(*names)).fetchall()
+            connection.execute("ALTER TABLE usage RENAME {} TO {}".format(*names)).fetchall()
 
     return switch
 

@@ -26,6 +26,7 @@ from llm_cache.policy import CachePolicy, PolicyTable
 if TYPE_CHECKING:
     from llm_cache.config.files import SourceFile
     from llm_cache.config.lines import KeyPath
+    from llm_cache.units import Duration
 
 TABLES: Final = ("cache", "defaults", "prefixes", "warm")
 """The tables of a file, in the order we write them."""
@@ -53,7 +54,11 @@ class CacheConfig(Settings):
         max_memory: the most bytes kept in memory; 0 keeps none there.
         max_disk: the most bytes kept on disk.
         max_value: the largest value that is kept.
+        min_free: bytes that are left free on the disk: with less, nothing more is kept.
         durability: `"normal"`, or `"full"` to survive a power cut, too.
+        lease: seconds after which another process may generate if one does not answer any more.
+        allow_shared_dir: whether `cache_dir` may be a link, another user's, or open to all.
+        allow_network_fs: whether `cache_dir` may lie on a network.
         defaults: what holds for every prefix.
         prefixes: what holds for one prefix, by its name.
         warm: what `warm` makes.
@@ -71,7 +76,11 @@ class CacheConfig(Settings):
     max_memory: Annotated[int, PlainValidator(check.size(0))] = 64 * 1024**2
     max_disk: Annotated[int, PlainValidator(check.size(1024**2))] = 1024**3
     max_value: Annotated[int, PlainValidator(check.size(1))] = 16 * 1024**2
+    min_free: Annotated[int, PlainValidator(check.size(0))] = 64 * 1024**2
     durability: Annotated[str, PlainValidator(check.one_of("normal", "full"))] = "normal"
+    lease: Annotated[float, PlainValidator(check.seconds_between(1.0, 3600.0))] = 15.0
+    allow_shared_dir: Annotated[bool, PlainValidator(check.switch)] = False
+    allow_network_fs: Annotated[bool, PlainValidator(check.switch)] = False
     defaults: Annotated[PrefixConfig, BeforeValidator(settings_of_policy)] = Field(
         default_factory=PrefixConfig
     )
@@ -95,7 +104,11 @@ class CacheConfig(Settings):
             max_memory: int | str = ...,
             max_disk: int | str = ...,
             max_value: int | str = ...,
+            min_free: int | str = ...,
             durability: str = ...,
+            lease: Duration = ...,
+            allow_shared_dir: bool = ...,
+            allow_network_fs: bool = ...,
             defaults: PrefixConfig | CachePolicy | Mapping[str, object] = ...,
             prefixes: Mapping[str, PrefixConfig | CachePolicy | Mapping[str, object]] = ...,
             warm: list[WarmSet | dict[str, Any]] = ...,

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from llm_cache.config.lines import KeyPath
 
-_SIZES: Final = frozenset({"max_memory", "max_disk", "max_value"})
-_DURATIONS: Final = frozenset({"ttl", "timeout", "lock_timeout"})
+_SIZES: Final = frozenset({"max_memory", "max_disk", "max_value", "min_free"})
+_DURATIONS: Final = frozenset({"ttl", "timeout", "lock_timeout", "lease"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,11 @@ max_memory_entries = 1000      # 0: keep nothing in memory
 max_memory = "64MiB"
 max_disk = "1GiB"              # beyond it, expired and then least recently used entries go
 max_value = "16MiB"            # larger values are returned, but not kept
+min_free = "64MiB"             # with less than this free on the disk, nothing more is kept
 durability = "normal"          # "full": survive a power cut, too; slower to write
+lease = "15s"                  # after this, another process takes over from one that hangs
+allow_shared_dir = false       # true: cache_dir may be a link, another user's, or open to all
+allow_network_fs = false       # true: cache_dir may lie on a network; one machine only
 
 # For every prefix whose decorator says nothing else.
 [defaults]

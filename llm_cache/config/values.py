@@ -130,6 +130,20 @@ def text(value: object) -> str | None:
     return value
 
 
+def seconds_between(shortest_s: float, longest_s: float) -> Callable[[object], float]:
+    """A check for a duration that is neither shorter nor longer."""
+
+    def check(value: object) -> float:
+        duration_s = seconds(value)
+        if duration_s is None or not shortest_s <= duration_s <= longest_s:
+            low, high = duration_text(shortest_s), duration_text(longest_s)
+            msg = f"{shown_value(value)} is out of range: write one from '{low}' to '{high}'"
+            raise ValueError(msg)
+        return duration_s
+
+    return check
+
+
 def one_of(*choices: str) -> Callable[[object], str]:
     """A check for one of a few words."""
     listed = " or ".join(repr(choice) for choice in choices)

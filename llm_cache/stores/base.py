@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from llm_cache.entry import Entry, EntryInfo
+    from llm_cache.keys import Identity
     from llm_cache.policy import Policy
     from llm_cache.stamps import Stamps
 
@@ -108,6 +110,27 @@ class Total:
     value_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to generate for a key, and to store what comes of it, until it is voided.
+
+    The token is one that no lease had before it.
+    """
+
+    key: bytes
+    token: int
+    owner: str
+
+
+class Held(Enum):
+    """Why a lease was not given."""
+
+    BY_ANOTHER = auto()
+    """Somebody else generates: wait for the answer."""
+    IN_A_CIRCLE = auto()
+    """Somebody else generates, and waits for what is being generated here."""
+
+
 class Store(Protocol):
     """A durable map of keys to entries.
 
@@ -117,10 +140,16 @@ class Store(Protocol):
 
     is_local: bool
     """Whether a read is so quick that an event loop may make it inline."""
-    is_open: bool
-    """Whether it is ready; opening may take long, and happens off the event loop."""
-    stamps: Stamps
-    """What tells the memory tiers in front of it that entries were taken away."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is ready; opening may take long, and happens off the event loop."""
+        ...
+
+    @property
+    def stamps(self) -> Stamps:
+        """What tells the memory tiers in front of it that entries were taken away."""
+        ...
 
     def open(self) -> None:
         """Makes the store ready, creating it if need be. Calling it again is harmless."""
@@ -130,15 +159,41 @@ class Store(Protocol):
         """The entry under `key`, whatever its age."""
         ...
 
-    def put(self, entry: Entry, *, wanted: Callable[[], bool]) -> bool:
-        """Keeps `entry` in place of the one before; False if it was not `wanted` any more.
+    def acquire(
+        self,
+        identity: Identity,
+        *,
+        suffices: Callable[[Entry], bool],
+        askers: Sequence[Lease] = (),
+    ) -> Lease | Entry | Held:
+        """The lease of a key, or the entry that has come meanwhile if it `suffices`.
 
-        `wanted` is asked in the same transaction, so that an invalidation is never overtaken.
+        A lease lasts while its holder lives and renews it. `askers` are the leases of those whose
+        generators wait for this one. StoreError if that is not told within 250 ms.
+        """
+        ...
+
+    def is_held(self, key: bytes) -> bool:
+        """Whether somebody who lives holds the lease of `key`; a quick look, for who waits."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Gives a lease back, without waiting for that."""
+        ...
+
+    def put(self, entry: Entry, *, lease: Lease | None = None) -> bool:
+        """Keeps `entry` in place of the one before, and ends the lease, in one transaction.
+
+        False, and nothing kept, if the lease was voided or given to another. Without one the entry
+        is kept in any case, and voids the lease of whoever generates for its key.
         """
         ...
 
     def remove(self, which: Selection, *, keep: bool = False) -> Removed:
-        """Drops entries, at once for every later `get`; `keep` moves them to the trash."""
+        """Drops entries, at once for every later `get`; `keep` moves them to the trash.
+
+        Leases of the selection are voided: what is being generated will not be kept.
+        """
         ...
 
     def prune(self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool) -> Removed:
@@ -173,6 +228,13 @@ class Store(Protocol):
 
     def disk_bytes(self) -> int:
         """Bytes the store takes up."""
+        ...
+
+    def look(self) -> None:
+        """Looks whether the store was removed or replaced; if so, it is open no more, and empty.
+
+        To be called every 250 ms by who answers from memory. Never blocks, never raises.
+        """
         ...
 
     def close(self) -> None:

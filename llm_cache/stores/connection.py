@@ -25,39 +25,46 @@ _SETTINGS: Final = (
     (apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0),
     (apsw.SQLITE_DBCONFIG_ENABLE_VIEW, 0),
 )
+_LIMITS: Final = ((apsw.SQLITE_LIMIT_ATTACHED, 0), (apsw.SQLITE_LIMIT_LENGTH, 1024**3))
 
 
-def connect(path: Path, *, flags: int = READ_WRITE, options: str = "") -> apsw.Connection:
+def connect(
+    path: Path, *, flags: int = READ_WRITE, options: str = "", wait: WaitWhileBusy | None = None
+) -> apsw.Connection:
     """A connection of its own for one thread; `options` are those of SQLite's file names."""
     # Through bytes: a directory may have a name that is no text.
     connection = apsw.Connection(f"file:{quote(bytes(path))}?{options}", flags=flags)
     for setting, value in _SETTINGS:
         connection.config(setting, value)
-    connection.set_busy_handler(_WaitWhileBusy())
+    for limit, most in _LIMITS:
+        connection.limit(limit, most)
+    connection.set_busy_handler(wait or WaitWhileBusy())
     return connection
 
 
 class Read(Protocol):
     """Carries out a query and returns all rows."""
 
-    def __call__(self, sql: str, bindings: Any = ..., /) -> list[tuple[Any, ...]]:  # noqa: ANN401
+    def __call__(self, sql: str, bindings: Any = (), /) -> list[tuple[Any, ...]]:  # noqa: ANN401
         """The rows of `sql`. Raises StoreError."""
         ...
 
 
-class _WaitWhileBusy:
-    """Waits for another's lock, at most 2 s, in steps of random length.
+class WaitWhileBusy:
+    """Waits for another's lock, at most `limit_s`, in steps of random length.
 
     SQLite's own handler sleeps in fixed steps: two processes in step starve a third.
     """
 
     def __init__(self) -> None:
+        self.limit_s = BUSY_WAIT_S
         self._gives_up_at = 0.0
 
     def __call__(self, earlier_calls: int) -> bool:
+        """Pauses; False once it has waited for so long."""
         now = time.monotonic()
         if earlier_calls == 0:
-            self._gives_up_at = now + BUSY_WAIT_S
+            self._gives_up_at = now + self.limit_s
         if now >= self._gives_up_at:
             return False
         time.sleep(random.uniform(*_PAUSE_S))  # noqa: S311 - jitter, not a secret

@@ -1,14 +1,13 @@
-"""Rows that do not hold any more what was once written."""
+"""What does not hold any more what was once written: a row, or the file as a whole."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import apsw
 
 from llm_cache.stores.connection import run
 from llm_cache.stores.rows import ENTRY_COLUMNS, DamagedRowError, to_entry
-
-if TYPE_CHECKING:
-    import apsw
 
 GET: Final = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE key = ?"  # noqa: S608 - our own names
 _COUNT_AGAIN: Final = """
@@ -16,11 +15,27 @@ DELETE FROM totals;
 INSERT INTO totals (tenant, prefix, entries, size_bytes, value_bytes)
 SELECT tenant, prefix, count(*), sum(size_bytes), sum(value_bytes) FROM entries GROUP BY 1, 2;
 """
+_READ_TOO_LITTLE: Final = frozenset({apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS})
+_TABLES_ARE_GONE: Final = ("no such table", "no such column", "no such index", "malformed")
 
 
-def is_damage(error: BaseException | None) -> bool:
-    """Whether an error tells of damage: apsw raises this one for a text that is none."""
+def is_damage_of_row(error: BaseException | None) -> bool:
+    """Whether an error tells of a damaged row: apsw raises this one for a text that is none."""
     return isinstance(error, UnicodeDecodeError)
+
+
+def is_damage_of_file(error: BaseException | None) -> bool:
+    """Whether an error tells that the file as a whole is not what was written."""
+    match error:
+        case apsw.CorruptError() | apsw.NotADBError() | apsw.FormatError():
+            return True
+        case apsw.IOError():
+            return getattr(error, "extendedresult", None) in _READ_TOO_LITTLE
+        case apsw.SQLError():
+            # Our statements are right: it is the tables that are not there.
+            return any(words in str(error) for words in _TABLES_ARE_GONE)
+        case _:
+            return False
 
 
 def drop_if_damaged(connection: apsw.Connection, key: bytes) -> None:

@@ -1,22 +1,150 @@
-"""The cache directory: private to its user."""
+"""The cache directory: private to its user, on a disk of this machine."""
 
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+import fcntl
+import os
+import stat
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Generator
+
+LOCK_NAME: Final = "lock"
+LOCK_WAIT_S: Final = 5.0
+_LOOK_EVERY_S: Final = 0.005
+MOUNTS: Final = Path("/proc/self/mountinfo")
+NETWORK_FILE_SYSTEMS: Final = frozenset(
+    {
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "fuse.ceph",
+        "fuse.glusterfs",
+        "fuse.s3fs",
+        "fuse.sshfs",
+        "glusterfs",
+        "gpfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "ocfs2",
+        "smb3",
+        "smbfs",
+    }
+)
 
 
-def prepare_directory(path: Path) -> None:
-    """Makes the directory, for its user only, if it is not there. Raises OSError if it cannot."""
-    if path.is_dir():
-        return
-    for place in (path, *path.parents):
-        if place.exists() and not place.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, f"{place} is a file: name another cache_dir")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
-    # Whatever the umask took away, the owner needs.
-    path.chmod(0o700)
+def prepare_directory(
+    path: Path, *, allow_shared: bool, allow_network: bool, mounts: Path = MOUNTS
+) -> None:
+    """Makes the directory, for its user only, if it is not there, and looks whether to trust it.
+
+    Raises OSError if it cannot be made, is a link or somebody else's, or lies on a network.
+    """
+    if not path.is_dir():
+        for place in (path, *path.parents):
+            if place.exists() and not place.is_dir():
+                raise NotADirectoryError(
+                    errno.ENOTDIR, f"{place} is a file: name another cache_dir"
+                )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+        # Whatever the umask took away, the owner needs.
+        path.chmod(0o700)
+    if not allow_shared:
+        _refuse_untrusted(path, os.lstat(path))
+    if not allow_network:
+        _refuse_network(path, mounts)
+
+
+def refuse_link(path: Path) -> None:
+    """Raises OSError if a file of ours is a link, which may lead anywhere."""
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, f"{path} is a link: remove it, or name another cache_dir")
+
+
+def _refuse_untrusted(path: Path, facts: os.stat_result) -> None:
+    way_out = (
+        "name another cache_dir, or say allow_shared_dir = true if you trust who can write there"
+    )
+    if stat.S_ISLNK(facts.st_mode):
+        raise OSError(errno.ELOOP, f"{path} is a link: {way_out}")
+    if facts.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, f"{path} belongs to another user: {way_out}")
+    if facts.st_mode & stat.S_IWOTH:
+        raise PermissionError(errno.EPERM, f"{path} may be written to by anybody: {way_out}")
+
+
+def _refuse_network(path: Path, mounts: Path) -> None:
+    if sys.platform != "linux":
+        return  # only Linux tells without a command being run
+    kind = _file_system(path.resolve(), mounts.read_bytes())
+    if kind in NETWORK_FILE_SYSTEMS:
+        msg = (
+            f"{path} is on a network ({kind}), where locks are not to be trusted: name a cache_dir "
+            "on a disk of this machine, or say allow_network_fs = true if only one machine uses it"
+        )
+        raise OSError(errno.ENOTSUP, msg)
+
+
+def _file_system(path: Path, mount_table: bytes) -> str:
+    """The type of the file system a path is on, from the kernel's table (proc(5), mountinfo)."""
+    found, longest = "", -1
+    for line in mount_table.splitlines():
+        mount, _, source = line.partition(b" - ")
+        point = os.fsdecode(mount.split()[4].replace(b"\\040", b" "))
+        # Of two on one place the later hides the earlier.
+        if path.is_relative_to(point) and len(point) >= longest:
+            found, longest = os.fsdecode(source.split()[0]), len(point)
+    return found
+
+
+class DirectoryLock:
+    """Held shared while the file is written to, and alone while it is moved away.
+
+    It is a `flock`, so that the threads of a process exclude each other, too.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Raises OSError if there is no lock and none can be made."""
+        path = directory / LOCK_NAME
+        refuse_link(path)
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.fchmod(self._fd, 0o600)
+        except OSError as error:
+            if error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}:
+                raise
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    @contextmanager
+    def held(self, *, alone: bool) -> Generator[None]:
+        """Waits for it, 5 s at most; raises TimeoutError after that."""
+        how = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+        gives_up_at = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(self._fd, how | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= gives_up_at:
+                    msg = "another process has been making or moving it for 5 s: try again"
+                    raise TimeoutError(errno.ETIMEDOUT, msg) from None
+                time.sleep(_LOOK_EVERY_S)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        os.close(self._fd)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.errors import StoreError
 from llm_cache.keys import ID_DIGITS
-from llm_cache.stores.damage import is_damage
+from llm_cache.stores.damage import is_damage_of_row
 from llm_cache.stores.removal import clause
 from llm_cache.stores.rows import INFO_COLUMNS, is_well_typed, to_info
 
@@ -72,7 +72,7 @@ def _readable(read: Read, tail: str, bindings: tuple[Any, ...]) -> list[tuple[An
     try:
         return read(f"SELECT number, {INFO_COLUMNS} FROM entries {tail}", bindings)  # noqa: S608
     except StoreError as error:
-        if not is_damage(error.__cause__):
+        if not is_damage_of_row(error.__cause__):
             raise
     numbers = read(f"SELECT number FROM entries {tail}", bindings)  # noqa: S608
     if len(numbers) == 1:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from llm_cache.policy import Policy
     from llm_cache.stores.connection import Read
 
+_ALL: Final = "true"
 Clause = tuple[str, tuple[Any, ...]]
 """A condition on `entries` and its bindings."""
 
@@ -39,7 +40,7 @@ def clause(which: Selection) -> Clause:
     if which.tenant is not None:
         conditions.append("tenant = ?")
         bindings.append(which.tenant)
-    return " AND ".join(conditions) or "true", tuple(bindings)
+    return " AND ".join(conditions) or _ALL, tuple(bindings)
 
 
 def expired_clauses(prefix: str, policy: Policy, now: float) -> list[Clause]:
@@ -101,7 +102,10 @@ def remove(
         f"FROM entries WHERE {where} GROUP BY 1, 2 {_SUM_UP}",
         bindings,
     )
-    run(connection, f"DELETE FROM entries WHERE {where}", bindings)  # noqa: S608
+    if where == _ALL:
+        run(connection, "DELETE FROM entries")  # without a condition SQLite need not read the rows
+    else:
+        run(connection, f"DELETE FROM entries WHERE {where}", bindings)  # noqa: S608
     run(connection, "DELETE FROM totals WHERE entries <= 0")
     return Group(why, *gone)
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+
+import apsw
 
 from llm_cache.errors import StoreError
 from llm_cache.stores.connection import READ_ONLY, connect, run
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import apsw
 
 APPLICATION_ID: Final = 0x4C4C4D43  # "LLMC"
 
@@ -107,7 +108,29 @@ CREATE TABLE usage (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: Final = (_FIRST,)
+_LEASES: Final = """
+DROP TABLE leases;
+CREATE TABLE leases (
+    key BLOB PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    token INTEGER NOT NULL UNIQUE,
+    boot TEXT NOT NULL,
+    deadline REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE waits (
+    token INTEGER NOT NULL,
+    for_key BLOB NOT NULL,
+    PRIMARY KEY (token, for_key)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO meta (name, value) VALUES ('fence', abs(random() >> 16)), ('invalidations', 0);
+"""
+# The counter of tokens begins anywhere: a token of a file that was replaced means nothing here.
+
+MIGRATIONS: Final = (_FIRST, _LEASES)
 """Only ever appended to: the file's `user_version` says how many of them it has had."""
 
 
@@ -141,13 +164,22 @@ def refuse_foreign(path: Path) -> None:
 def prepare(connection: apsw.Connection, *, path: str) -> None:
     """Brings the file to the newest schema; StoreError, and nothing touched, if it is not ours."""
     version = _version_of_ours(connection, path)
-    if version == len(MIGRATIONS):
-        return
     if version == 0:
         # Only an empty file takes the first; the mark comes before there is a log.
         run(connection, "PRAGMA auto_vacuum = INCREMENTAL")
         run(connection, f"PRAGMA application_id = {APPLICATION_ID}")
         run(connection, "PRAGMA journal_mode = WAL")
+    if version < len(MIGRATIONS):
+        _migrate(connection, path)
+    if _tables(connection) != _tables_as_made():
+        msg = (
+            f"{path} has tables, triggers or views that are not ours: "
+            "name another cache_dir, or move it away"
+        )
+        raise StoreError(msg)
+
+
+def _migrate(connection: apsw.Connection, path: str) -> None:
     run(connection, "BEGIN IMMEDIATE")
     try:
         # Another process may have come first: look again under the lock.
@@ -158,6 +190,31 @@ def prepare(connection: apsw.Connection, *, path: str) -> None:
     except BaseException:
         run(connection, "ROLLBACK")
         raise
+
+
+def _tables(connection: apsw.Connection) -> frozenset[tuple[str, ...]]:
+    """Everything a schema declares, but for what SQLite makes for itself."""
+    rows = run(connection, "SELECT type, name, tbl_name, sql FROM sqlite_schema")
+    return frozenset(row for row in rows if not row[1].startswith("sqlite_"))
+
+
+@lru_cache(maxsize=1)
+def _tables_as_made() -> frozenset[tuple[str, ...]]:
+    connection = apsw.Connection(":memory:")
+    for migration in MIGRATIONS:
+        run(connection, migration)
+    return _tables(connection)
+
+
+def refuse_other_versions(connection: apsw.Connection, path: str) -> None:
+    """Raises StoreError if the file, which may not be written to, has not the newest schema."""
+    version = _version_of_ours(connection, path, may_be_empty=False)
+    if version != len(MIGRATIONS):
+        msg = (
+            f"{path} was made by an older release (schema {version}) and may not be written to: "
+            "open it once where it may"
+        )
+        raise StoreError(msg)
 
 
 _MARKS: Final = """

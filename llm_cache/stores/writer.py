@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -13,6 +15,7 @@ from llm_cache.stores.connection import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     import apsw
 
@@ -33,12 +36,25 @@ class Writer:
     Each write is a savepoint of its own: one that fails takes no other with it.
     """
 
-    def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
-        self._connect = connect
+    def __init__(
+        self,
+        transaction: Callable[[], AbstractContextManager[apsw.Connection]],
+        *,
+        after_commit: Callable[[], object],
+    ) -> None:
+        """`transaction` begins one and commits it at its end; `after_commit` is called after it."""
+        self._transaction = transaction
+        self._after_commit = after_commit
+        self._begun_at: float | None = None
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closed = False
+
+    def stuck_for_s(self) -> float:
+        """For how long the transaction under way has been waiting, or working."""
+        begun_at = self._begun_at
+        return 0.0 if begun_at is None else time.monotonic() - begun_at
 
     def submit(self, write: Callable[[apsw.Connection], T]) -> Future[T]:
         """Has `write` carried out after all that were submitted before it.
@@ -69,19 +85,21 @@ class Writer:
             thread.join(timeout_s)
 
     def _work(self) -> None:
-        connection: apsw.Connection | None = None
         ending = False
         while not ending:
             batch, ending = self._next_batch()
             if not batch:
                 continue
+            self._begun_at = time.monotonic()
             try:
-                connection = connection or self._connect()
-                _commit(connection, batch)
+                self._commit(batch)
             except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
                 _fail(batch, error)
-        if connection is not None:
-            connection.close()
+            finally:
+                self._begun_at = None
+            # Nobody waits for this.
+            with suppress(Exception):
+                self._after_commit()
 
     def _next_batch(self) -> tuple[list[_Job[Any]], bool]:
         batch: list[_Job[Any]] = []
@@ -93,20 +111,13 @@ class Writer:
             job = self._jobs.get()
         return batch, True
 
-
-def _commit(connection: apsw.Connection, batch: list[_Job[Any]]) -> None:
-    results: list[tuple[_Job[Any], Any]] = []
-    run(connection, "BEGIN IMMEDIATE")
-    try:
-        for job in batch:
-            _carry_out(connection, job, results)
-        run(connection, "COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            run(connection, "ROLLBACK")
-        raise
-    for job, result in results:
-        job.done.set_result(result)
+    def _commit(self, batch: list[_Job[Any]]) -> None:
+        results: list[tuple[_Job[Any], Any]] = []
+        with self._transaction() as connection:
+            for job in batch:
+                _carry_out(connection, job, results)
+        for job, result in results:
+            job.done.set_result(result)
 
 
 def _carry_out(

@@ -1,7 +1,8 @@
 """Errors: one line that says what, one hint that says what to do, and the exit code."""
 
-import os
+from pathlib import Path
 
+import apsw
 import pytest
 
 from llm_cache.cli import failures
@@ -31,12 +32,19 @@ def test_wrong_usage(cli, args, hint):
     assert second == f"hint: {hint}"
 
 
-def test_store_in_trouble(cli, lessons):
-    """A file that is no cache: exit 1, one line that names it, no traceback."""
-    database = lessons.directory / "cache.db"
+def somebody_elses(lessons) -> Path:
+    """Puts another application's database in the place of the cache's."""
     for path in lessons.directory.glob("cache.db*"):
         path.unlink()
-    database.write_bytes(os.urandom(8192))
+    database = lessons.directory / "cache.db"
+    with apsw.Connection(str(database)) as connection:
+        connection.execute("CREATE TABLE theirs (a)").fetchall()
+    return database
+
+
+def test_store_in_trouble(cli, lessons):
+    """A file that is no cache: exit 1, one line that names it, no traceback."""
+    database = somebody_elses(lessons)
     before = database.read_bytes()
     shown = cli("ls")
     assert (shown.code, shown.out) == (1, "")
@@ -48,9 +56,7 @@ def test_store_in_trouble(cli, lessons):
 
 def test_debug_shows_the_traceback(cli, lessons):
     """Before or after the command."""
-    for path in lessons.directory.glob("cache.db*"):
-        path.unlink()
-    (lessons.directory / "cache.db").write_bytes(os.urandom(8192))
+    somebody_elses(lessons)
     for args in (["--debug", "ls"], ["ls", "--debug"]):
         shown = cli(*args)
         assert "Traceback (most recent call last)" in shown.err

@@ -28,7 +28,7 @@ def hostile(lessons):
         (entry,) = cache.find(info.id)
         cache.invalidate_prefix("evil")
         tampered = replace(entry, prefix=EVIL, model=EVIL, version=EVIL, tenant=EVIL)
-        cache.engine.parts.store.put(tampered, wanted=lambda: True)
+        cache.engine.parts.store.put(tampered)
     return info.id
 
 

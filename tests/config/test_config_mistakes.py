@@ -57,8 +57,9 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "table inside the cache": (
         "[cache.defaults]",
         (
-            "cache.toml:1: cache.defaults is unknown; known here: cache_dir, durability, enabled, "
-            "max_disk, max_memory, max_memory_entries, max_value, store"
+            "cache.toml:1: cache.defaults is unknown; known here: allow_network_fs, "
+            "allow_shared_dir, cache_dir, durability, enabled, lease, "
+            "max_disk, max_memory, max_memory_entries, max_value, min_free, store"
         ),
     ),
     "wrong size": (
@@ -150,8 +151,9 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "hostile key": (
         '[cache]\n"\\u001b[31m\\u202e" = 1',
         (
-            'cache.toml:2: cache."\\u001B[31m\\u202E" is unknown; known here: cache_dir, '
-            "durability, enabled, max_disk, max_memory, max_memory_entries, max_value, store"
+            'cache.toml:2: cache."\\u001B[31m\\u202E" is unknown; known here: '
+            "allow_network_fs, allow_shared_dir, cache_dir, durability, enabled, lease, "
+            "max_disk, max_memory, max_memory_entries, max_value, min_free, store"
         ),
     ),
     "hostile value": (

@@ -104,7 +104,7 @@ def test_every_field_of_a_prefix_reaches_its_policy():
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown": ({"max_memry": 1}, "max_memry is unknown; did you mean 'max_memory'?"),
-    "far from anything": ({"zzz": 1}, "zzz is unknown; known here: cache_dir, defaults, "),
+    "far from anything": ({"zzz": 1}, "zzz is unknown; known here: allow_network_fs, "),
     "table of a file": ({"cache": {}}, "cache is unknown; "),
     "no prefix": ({"_ttl_hours": 1}, "_ttl_hours is unknown; "),
     "bool for a count": ({"max_memory_entries": True}, "max_memory_entries: true is not a whole"),

@@ -65,7 +65,7 @@ def big_entry(n: int, size_bytes: int, **fields: object) -> Entry:
 def keep(store: Store, *entries: Entry) -> None:
     """Puts entries one after the other; each has to be kept."""
     for entry in entries:
-        assert store.put(entry, wanted=lambda: True)
+        assert store.put(entry)
 
 
 def keys_of(entries: Iterable[EntryInfo]) -> list[bytes]:

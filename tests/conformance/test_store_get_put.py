@@ -52,7 +52,7 @@ def test_what_was_never_put_is_none(store):
 def test_what_is_put_comes_back(store):
     """`get` gives an entry that equals the one that was put."""
     entry = an_entry()
-    assert store.put(entry, wanted=lambda: True) is True
+    assert store.put(entry) is True
     assert store.get(entry.key) == entry
 
 
@@ -130,34 +130,6 @@ def test_entries_with_different_keys_are_apart(store):
     keep(store, one, other)
     assert store.get(one.key).body == b"1"
     assert store.get(other.key).body == b"2"
-
-
-def test_what_is_not_wanted_is_not_put(store):
-    """`put` returns False and keeps what was there if the entry is not wanted any more."""
-    before = an_entry(body=b'"before"')
-    keep(store, before)
-    assert store.put(replace(before, body=b'"late"'), wanted=lambda: False) is False
-    assert store.get(before.key) == before
-
-
-def test_wanted_is_asked_once(store):
-    """`put` asks a single time whether its entry is wanted: the answer may change after that."""
-    asked = []
-    store.put(an_entry(), wanted=lambda: asked.append(1) or True)
-    assert asked == [1]
-
-
-def test_what_wanted_raises_reaches_the_caller_and_keeps_nothing(store):
-    """An error of `wanted` is the caller's own, and the store goes on."""
-
-    def wanted() -> bool:
-        msg = "of the caller"
-        raise LookupError(msg)
-
-    with pytest.raises(LookupError, match="of the caller"):
-        store.put(an_entry(1), wanted=wanted)
-    assert store.get(an_entry(1).key) is None
-    keep(store, an_entry(2))
 
 
 def test_reading_changes_nothing(store):

@@ -11,7 +11,7 @@ from tests.conformance.samples import T0, an_entry, keep, policies
 JOIN_S = 30.0
 OPERATIONS = {
     "get": lambda s: s.get(an_entry().key),
-    "put": lambda s: s.put(an_entry(), wanted=lambda: True),
+    "put": lambda s: s.put(an_entry()),
     "remove": lambda s: s.remove(EVERYTHING),
     "remove and keep": lambda s: s.remove(Selection(prefix="p"), keep=True),
     "prune": lambda s: s.prune(policies(), T0, dry_run=False),

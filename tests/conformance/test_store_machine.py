@@ -70,9 +70,8 @@ class StoreAgainstDict(RuleBasedStateMachine):
         call_ttl=TTLS,
         decorator_ttl=TTLS,
         body=st.binary(max_size=40),
-        wanted=st.booleans() | st.just(True),
     )
-    def put(self, n, prefix, tenant, call_ttl, decorator_ttl, body, wanted):
+    def put(self, n, prefix, tenant, call_ttl, decorator_ttl, body):
         entry = an_entry(
             n,
             prefix=prefix,
@@ -82,11 +81,10 @@ class StoreAgainstDict(RuleBasedStateMachine):
             decorator_ttl=decorator_ttl,
             body=body,
         )
-        assert self.store.put(entry, wanted=lambda: wanted) is wanted
-        if wanted:
-            self.puts += 1
-            self.put_at[entry.key] = self.puts
-            self.entries[entry.key] = entry
+        assert self.store.put(entry) is True
+        self.puts += 1
+        self.put_at[entry.key] = self.puts
+        self.entries[entry.key] = entry
 
     @rule(n=NUMBERS, prefix=st.sampled_from(PREFIXES), tenant=st.sampled_from(TENANTS))
     def get(self, n, prefix, tenant):

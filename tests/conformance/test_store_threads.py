@@ -125,26 +125,6 @@ def test_everything_at_once_keeps_the_totals_right(store, threads):
     assert told == list(held(store))
 
 
-def test_wanted_is_asked_after_a_removal_that_came_first(store, threads):
-    """A put that was begun before a removal, and asks after it, can see that it is too late."""
-    removed = threading.Event()
-    asked = threading.Event()
-    go = threading.Event()
-
-    def blocking() -> bool:
-        asked.set()
-        return go.wait(WAIT_S)
-
-    first = threads.submit(store.put, an_entry(1), wanted=blocking)
-    assert asked.wait(WAIT_S)
-    removal = threads.submit(store.remove, EVERYTHING)
-    removal.add_done_callback(lambda _: removed.set())
-    go.set()
-    assert first.result(WAIT_S)
-    assert removal.result(WAIT_S) in (0, 1)
-    assert store.put(an_entry(2), wanted=lambda: not removed.is_set()) is False
-
-
 def test_two_stores_write_at_the_same_time(make_store, threads):
     """Writers of two stores over one place wait for each other and lose nothing."""
     stores = [make_store(), make_store()]

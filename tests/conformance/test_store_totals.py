@@ -2,7 +2,7 @@
 
 import pytest
 
-from llm_cache.stores.base import EVERYTHING, Selection, Total
+from llm_cache.stores.base import EVERYTHING, Lease, Selection, Total
 from tests.conformance.samples import T0, an_entry, big_entry, held, keep, policies
 
 
@@ -36,7 +36,7 @@ def test_totals_count_entries_and_bytes_by_tenant_and_prefix(store):
     "change",
     [
         lambda s: keep(s, an_entry(1, body=b"another size", value_bytes=77)),
-        lambda s: s.put(an_entry(77), wanted=lambda: False),
+        lambda s: s.put(an_entry(77), lease=Lease(an_entry(77).key, 1, "nobody")),
         lambda s: s.remove(Selection(keys=(an_entry(1).key,))),
         lambda s: s.remove(Selection(keys=(an_entry(1).key,)), keep=True),
         lambda s: s.remove(Selection(prefix="intro_page")),
@@ -48,7 +48,7 @@ def test_totals_count_entries_and_bytes_by_tenant_and_prefix(store):
         lambda s: s.make_room(policies("1h"), T0, dry_run=False),
     ],
     ids=[
-        "replaced", "not wanted", "one removed", "one kept", "prefix", "tenant", "everything",
+        "replaced", "not kept", "one removed", "one kept", "prefix", "tenant", "everything",
         "everything kept", "pruned", "dry run", "room",
     ],
 )  # fmt: skip

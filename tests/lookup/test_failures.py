@@ -132,9 +132,9 @@ async def test_a_store_that_hangs_holds_nobody_up(cache, monkeypatch, gate):
     store = cache.engine.parts.store
     put = store.put
 
-    def slow_put(entry, *, wanted):
+    def slow_put(entry, *, lease):
         gate.generate_sync()
-        return put(entry, wanted=wanted)
+        return put(entry, lease=lease)
 
     monkeypatch.setattr(store, "put", slow_put)
     async with asyncio.timeout(10):

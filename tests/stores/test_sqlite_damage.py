@@ -11,6 +11,7 @@ from llm_cache.entry import EntryInfo
 from llm_cache.errors import StoreError
 from llm_cache.stores.base import EVERYTHING, Selection
 from llm_cache.stores.connection import run
+from llm_cache.stores.keeping import keep as put_entry
 from tests.conformance.samples import T0, Clock, an_entry, held, keep, keys_of, policies
 
 WAIT_S = 30.0
@@ -177,18 +178,12 @@ def test_what_was_put_meanwhile_does_not_go_with_the_damage(store, raw):
     entry = an_entry()
     keep(store, entry)
     damage(raw, "value", 3, entry)
-    asked, go = threading.Event(), threading.Event()
-
-    def wanted() -> bool:
-        asked.set()
-        return go.wait(WAIT_S)
-
-    putting = threading.Thread(target=store.put, args=(entry,), kwargs={"wanted": wanted})
-    putting.start()
-    assert asked.wait(WAIT_S)
+    go = threading.Event()
+    store._writer.submit(lambda _: go.wait(WAIT_S))
+    putting = store._writer.submit(lambda c: put_entry(c, entry))
     assert store.get(entry.key) is None
     go.set()
-    putting.join(WAIT_S)
+    putting.result(WAIT_S)
     drained(store)
     assert store.get(entry.key) == entry
 

@@ -27,7 +27,7 @@ def planted(place):
         fields = {name: getattr(entry, name) for name in type(entry).__dataclass_fields__}
         changes = {"body": body, "encoding": encoding, "value_bytes": value_bytes}
         store = SqliteStore(place, max_bytes=2**40)
-        assert store.put(sized(type(entry)(**{**fields, **changes})), wanted=lambda: True)
+        assert store.put(sized(type(entry)(**{**fields, **changes})))
         store.close()
         caches.append(LLMCache(place))
         return caches[-1]

@@ -1,0 +1,47 @@
+"""Writing an entry into the SQLite file, with the totals kept right in the same transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from llm_cache.stores.connection import run
+from llm_cache.stores.damage import GET, drop_if_damaged
+from llm_cache.stores.removal import add_to_totals, remove
+from llm_cache.stores.rows import INSERT, DamagedRowError, to_entry, to_row
+
+if TYPE_CHECKING:
+    import apsw
+
+    from llm_cache.entry import Entry
+
+_INVALIDATIONS: Final = "SELECT value FROM meta WHERE name = 'invalidations'"
+
+
+def keep(connection: apsw.Connection, entry: Entry) -> None:
+    """Writes an entry in place of the one before."""
+    drop_if_damaged(connection, entry.key)
+    remove(connection, ("key = ?", (entry.key,)), "replaced")
+    run(connection, INSERT, to_row(entry))
+    sizes = (1, len(entry.body), entry.value_bytes)
+    add_to_totals(connection, entry.tenant, entry.prefix, *sizes)
+
+
+def keep_salvaged(connection: apsw.Connection, entry: Entry) -> bool:
+    """Writes an entry of an older file, unless there is one; False if anything was invalidated.
+
+    What was invalidated since may be in the older file: nobody could tell.
+    """
+    if run(connection, _INVALIDATIONS) != [(0,)]:
+        return False
+    if not run(connection, "SELECT 1 FROM entries WHERE key = ?", (entry.key,)):
+        keep(connection, entry)
+    return True
+
+
+def find_sound(connection: apsw.Connection, key: bytes) -> Entry | None:
+    """The entry of a key, if it is there and as it was written."""
+    try:
+        rows = run(connection, GET, (key,))
+        return to_entry(rows[0]) if rows else None
+    except (DamagedRowError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,294 @@
+"""The SQLite file kept in use, whatever happens to it: removed, replaced, damaged, or forked."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+import weakref
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from llm_cache.errors import StoreError
+from llm_cache.stamps import FILE_NAME as STAMPS_FILE_NAME
+from llm_cache.stamps import FileStamps, NoStamps, ProcessStamps
+from llm_cache.stores import rescue
+from llm_cache.stores.connection import BUSY_WAIT_S
+from llm_cache.stores.damage import is_damage_of_file
+from llm_cache.stores.database import Database, Inode, ReplacedError, inode
+from llm_cache.stores.directory import DirectoryLock, prepare_directory
+from llm_cache.stores.owners import Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+    import apsw
+
+    from llm_cache.stamps import Stamps
+
+_log: Final = logging.getLogger("llm_cache")
+
+
+class LiveDatabase:
+    """A `Database` under a path that is opened again when it has to be.
+
+    `on_rescue` is told, on a thread of its own, where a damaged file was moved to.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        synchronous: str,
+        allow_shared: bool,
+        allow_network: bool,
+        clock: Callable[[], float],
+        on_rescue: Callable[[Path], None],
+    ) -> None:
+        self.path: Final = path
+        self.stamps: Stamps = ProcessStamps()
+        self.owner: Owner | None = None
+        self._stamps_path = path.with_name(STAMPS_FILE_NAME)
+        self._synchronous = synchronous
+        self._allow_shared = allow_shared
+        self._allow_network = allow_network
+        self._clock = clock
+        self._on_rescue = on_rescue
+        self._database: Database | None = None
+        self._left: list[Database] = []
+        """Files that are not at the path any more, to be closed where that may take its time."""
+        self._opening = threading.Lock()
+        self._is_closed = False
+        _all.add(self)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next read has not to open anything."""
+        return self._database is not None
+
+    def open(self) -> Database:
+        """The file as it is open now; opened, or made, if it is not."""
+        database = self._database
+        if database is not None:
+            return database
+        with self._opening:
+            if self._is_closed:
+                msg = f"{self.path} is closed: open a new cache"
+                raise StoreError(msg)
+            if self._database is None:
+                self._database = self._open()
+            return self._database
+
+    def read(self, sql: str, bindings: Any = (), *, wait_s: float = BUSY_WAIT_S) -> list[Any]:  # noqa: ANN401
+        """The rows of a query; none where there is no file, which reading does not make."""
+        is_first_try = True
+        while True:
+            database = self._database
+            if database is None:
+                if not self._is_closed and not self.path.exists():
+                    return []
+                database = self.open()
+            try:
+                return database.read(sql, bindings, wait_s=wait_s)
+            except Exception as error:
+                if not is_first_try or not self._is_mended(database, error):
+                    raise
+            is_first_try = False
+
+    @contextmanager
+    def transaction(self) -> Generator[apsw.Connection]:
+        """A write transaction on the file that is at the path now."""
+        with ExitStack() as stack:
+            try:
+                database = self.open()
+                connection = stack.enter_context(database.transaction())
+            except Exception as error:
+                if not self._is_mended(self._database, error):
+                    raise
+                connection = stack.enter_context(self.open().transaction())
+            yield connection
+
+    def mend(self, error: BaseException | None) -> bool:
+        """Goes on with a new file if `error` tells that this one is damaged; whether it did."""
+        return self._is_mended(self._database, error)
+
+    def look(self) -> None:
+        """Lets go of a file that is not at its path any more. Never blocks, never raises."""
+        database = self._database
+        if database is not None and not database.is_in_place():
+            self._let_go(database)
+
+    def write_log_back(self) -> None:
+        """Keeps the log short."""
+        if self._database is not None:
+            self._database.write_log_back()
+
+    def truncate_log(self) -> None:
+        """Moves the whole log into the file, as far as others let it."""
+        if self._database is not None:
+            self._database.truncate_log()
+
+    def close(self) -> None:
+        """Lets go of everything. Calling it again is harmless."""
+        with self._opening:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            database, self._database = self._database, None
+        self.stamps.close()
+        for left in self._left:
+            left.close(checkpoint=False)
+        if database is not None:
+            database.close(checkpoint=True)
+        if self.owner is not None:
+            self.owner.close()
+
+    def _open(self) -> Database:
+        while self._left:
+            self._left.pop().close(checkpoint=False)
+        prepare_directory(
+            self.path.parent, allow_shared=self._allow_shared, allow_network=self._allow_network
+        )
+        stamps = self._open_stamps()
+        try:
+            database = self._open_file()
+            if not database.is_read_only and (self.owner is None or not self.owner.is_in_place()):
+                if self.owner is not None:
+                    self.owner.close()
+                self.owner = Owner(self.path.parent)
+        except BaseException:
+            if stamps is not self.stamps:
+                stamps.close()
+            raise
+        if stamps is not self.stamps:
+            # What was kept in memory until now went by the stamps before.
+            with suppress(StoreError):
+                self.stamps.renew_all()
+            self.stamps.close()
+            self.stamps = stamps
+        return database
+
+    def _open_stamps(self) -> Stamps:
+        if isinstance(self.stamps, FileStamps) and self.stamps.is_in_place():
+            return self.stamps
+        try:
+            return FileStamps(self._stamps_path)
+        except OSError as error:
+            if error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT}:
+                raise
+            return NoStamps()
+
+    def _open_file(self) -> Database:
+        seen = inode(self.path)
+        try:
+            return self._open_database()
+        except Exception as error:
+            if not is_damage_of_file(error):
+                raise
+            self._move_aside(error, seen)
+        return self._open_database()
+
+    def _open_database(self) -> Database:
+        return Database(self.path, beside=self._stamps_path, synchronous=self._synchronous)
+
+    def _is_mended(self, database: Database | None, error: BaseException | None) -> bool:
+        """Whether it is worth trying again, since another file is there now."""
+        if database is None or database.is_read_only:
+            return False
+        if isinstance(error, ReplacedError):
+            self._let_go(database)
+            return True
+        if not is_damage_of_file(error):
+            return False
+        self._move_aside(error, database.inode)
+        self._let_go(database, is_news=False)
+        return True
+
+    def _move_aside(self, error: BaseException | None, seen: Inode) -> None:
+        lock = DirectoryLock(self.path.parent)
+        try:
+            with lock.held(alone=True):
+                if inode(self.path) != seen:
+                    return  # another process was quicker
+                aside = rescue.move_aside(self.path, self._clock())
+        finally:
+            lock.close()
+        _log.warning(
+            "%s is damaged (%s): it was moved to %s, and a new one is made", self.path, error, aside
+        )
+        threading.Thread(
+            target=self._on_rescue, args=(aside,), name="llm-cache rescue", daemon=True
+        ).start()
+
+    def _let_go(self, database: Database, *, is_news: bool = True) -> None:
+        if not self._opening.acquire(blocking=False):
+            return  # somebody is at it
+        try:
+            if self._database is not database:
+                return
+            self._database = None
+            self._left.append(database)
+        finally:
+            self._opening.release()
+        with suppress(StoreError):
+            self.stamps.renew_all()
+        if is_news:
+            _log.warning("%s was removed or replaced: it is opened anew", self.path)
+
+    # Forking: SQLite must have no connection to a file that is open in the process before
+
+    def before_fork(self) -> None:
+        """Closes the file, and keeps it closed; whoever wants it waits, and opens it again."""
+        self._opening.acquire()
+        database, self._database = self._database, None
+        if database is not None:
+            database.close(checkpoint=False)
+
+    def after_fork_in_parent(self) -> None:
+        """Lets it be opened again."""
+        self._opening.release()
+
+    def after_fork_in_child(self) -> None:
+        """Makes this useless: what it has is the parent's."""
+        self._is_closed = True
+        self._opening = threading.Lock()
+
+
+_all: Final[weakref.WeakSet[LiveDatabase]] = weakref.WeakSet()
+
+
+class _Fork:
+    """Sees to every open file of the process when it forks."""
+
+    def __init__(self) -> None:
+        self._one_at_a_time = threading.Lock()
+        self._closed: list[LiveDatabase] = []
+        os.register_at_fork(
+            before=self._before,
+            after_in_parent=self._after_in_parent,
+            after_in_child=self._after_in_child,
+        )
+
+    def _before(self) -> None:
+        self._one_at_a_time.acquire()
+        self._closed = list(_all)
+        for live in self._closed:
+            live.before_fork()
+
+    def _after_in_parent(self) -> None:
+        for live in self._closed:
+            live.after_fork_in_parent()
+        self._closed = []
+        self._one_at_a_time.release()
+
+    def _after_in_child(self) -> None:
+        for live in self._closed:
+            live.after_fork_in_child()
+        self._closed = []
+        self._one_at_a_time = threading.Lock()
+        _all.clear()
+
+
+_fork: Final = _Fork()

@@ -1,0 +1,119 @@
+"""Which of a directory's processes still live, told by the locks they hold.
+
+Each process holds a POSIX record lock on a file of its own. The lock goes with the process, however
+it ends, also while a child of it lives on (a `flock` would stay with the child).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import struct
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DIRECTORY_NAME: Final = "owners"
+_NAME: Final = re.compile(r"[0-9a-f]{32}")
+_UNFINISHED: Final = ".new"
+_own: Final[set[str]] = set()
+"""The names of this process. Their files are never opened again: closing any descriptor of a file
+drops every record lock that the process holds on it."""
+
+
+class Owner:
+    """This process's name among those that use a directory, and its way to look at the others."""
+
+    def __init__(self, directory: Path) -> None:
+        """Takes a new name, and sweeps those of the dead. Raises OSError if it cannot."""
+        self._directory = directory / DIRECTORY_NAME
+        with suppress(FileExistsError):
+            self._directory.mkdir(mode=0o700)
+            self._directory.chmod(0o700)  # whatever the umask took away, the owner needs
+        self.name: Final = secrets.token_hex(16)
+        self._fd = self._take_name()
+        _own.add(self.name)
+        self._sweep()
+
+    def is_alive(self, name: str) -> bool:
+        """Whether the process of that name still lives; a name that is none is dead."""
+        if name in _own:
+            return True
+        if not _NAME.fullmatch(name):
+            return False
+        try:
+            fd = os.open(self._directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            return _is_locked(fd)
+        finally:
+            os.close(fd)
+
+    def is_in_place(self) -> bool:
+        """Whether others still find this name."""
+        return self._path.exists()
+
+    def close(self) -> None:
+        """Gives the name up: who looks from now on finds it dead."""
+        if self.name in _own:
+            with suppress(OSError):
+                self._path.unlink()
+            os.close(self._fd)
+            _own.discard(self.name)
+
+    @property
+    def _path(self) -> Path:
+        return self._directory / self.name
+
+    def _take_name(self) -> int:
+        # Locked before it has its name: nobody ever sees it unlocked and takes it for dead.
+        unfinished = self._path.with_name(self.name + _UNFINISHED)
+        fd = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.fchmod(fd, 0o600)
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            unfinished.rename(self._path)
+        except BaseException:
+            with suppress(OSError):
+                unfinished.unlink()
+            os.close(fd)
+            raise
+        return fd
+
+    def _sweep(self) -> None:
+        """Removes the files of the dead."""
+        for path in self._directory.iterdir():
+            if _NAME.fullmatch(path.name) and not self.is_alive(path.name):
+                with suppress(OSError):
+                    path.unlink()
+
+
+def forget_after_fork() -> None:
+    """In a forked child: the names are the parent's, whose locks the child does not hold."""
+    _own.clear()
+
+
+os.register_at_fork(after_in_child=forget_after_fork)
+
+
+# How the kernel has it: type, whence, start, length, pid; macOS: start, length, pid, type, whence.
+_IS_MACOS: Final = sys.platform == "darwin"
+_FLOCK: Final = struct.Struct("qqihh" if _IS_MACOS else "hhqqi4x")
+_TYPE_AT: Final = 3 if _IS_MACOS else 0
+_ANY_LOCK: Final = (
+    _FLOCK.pack(0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
+    if _IS_MACOS
+    else _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+)
+
+
+def _is_locked(fd: int) -> bool:
+    """Whether another process holds a lock on the file; asked without taking it."""
+    flock = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, _ANY_LOCK))
+    return int(flock[_TYPE_AT]) != fcntl.F_UNLCK

@@ -1,0 +1,85 @@
+"""A damaged file: moved aside, never deleted, and what is still sound in it read out."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import apsw
+
+from llm_cache.stores.connection import READ_WRITE, connect, run
+from llm_cache.stores.rows import ENTRY_COLUMNS, DamagedRowError, to_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from llm_cache.entry import Entry
+
+COMPANIONS: Final = ("-wal", "-shm")
+"""What SQLite keeps beside a file: its log, and the index of that."""
+_WAYS_TO_NUMBERS: Final = (
+    "SELECT number FROM entries NOT INDEXED ORDER BY number",
+    "SELECT number FROM entries NOT INDEXED ORDER BY number DESC",
+    "SELECT number FROM entries INDEXED BY sqlite_autoindex_entries_1",
+    "SELECT number FROM entries INDEXED BY entries_by_use",
+)
+_DAMAGE: Final = (apsw.Error, UnicodeDecodeError, DamagedRowError)
+
+
+def move_aside(path: Path, now: float) -> Path:
+    """Renames a file and what SQLite keeps beside it; nobody may be writing to it meanwhile.
+
+    The file goes last: one without its log loses a little, a new one beside an old log is broken.
+    """
+    aside = _name_beside(path, now)
+    for companion in (*COMPANIONS, ""):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + companion).rename(aside.with_name(aside.name + companion))
+    return aside
+
+
+def move_leftovers_aside(path: Path) -> None:
+    """Renames what SQLite kept beside a file that is gone; nobody may be making a new one."""
+    if any(path.with_name(path.name + companion).exists() for companion in COMPANIONS):
+        move_aside(path, time.time())
+
+
+def _name_beside(path: Path, now: float) -> Path:
+    name = f"{path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}"
+    aside = path.with_name(name)
+    tries = 1
+    while aside.exists():
+        tries += 1
+        aside = path.with_name(f"{name}-{tries}")
+    return aside
+
+
+def sound_entries(path: Path) -> Iterator[Entry]:
+    """The entries of a damaged file whose checksums hold; each once, in no order."""
+    try:
+        connection = connect(path, flags=READ_WRITE)
+    except apsw.Error:
+        return
+    try:
+        for number in _numbers(connection):
+            with suppress(*_DAMAGE):
+                for row in run(connection, _ONE, (number,)):
+                    yield to_entry(row)
+    finally:
+        connection.close()
+
+
+_ONE: Final = f"SELECT {ENTRY_COLUMNS} FROM entries NOT INDEXED WHERE number = ?"  # noqa: S608 - our own names
+
+
+def _numbers(connection: apsw.Connection) -> set[int]:
+    """The numbers of all rows that can be found, from both ends and over the indexes."""
+    numbers: set[int] = set()
+    for query in _WAYS_TO_NUMBERS:
+        # Up to the damage, if there is any on this way.
+        with suppress(*_DAMAGE):
+            for row in cast("Any", connection).execute(query):
+                numbers.add(row[0])
+    return numbers
