@@ -22,17 +22,20 @@ SHORTEST_PAUSE_S: Final = 0.005
 LONGEST_PAUSE_S: Final = 0.1
 
 
-def take_lease(parts: Parts, call: Call, flight: Flight) -> Steps[Lease | Landed | Failed | None]:
+def take_lease(
+    parts: Parts, call: Call, flight: Flight, *, unfit: Entry | None
+) -> Steps[Lease | Landed | Failed | None]:
     """The lease of the flight's key, or the answer of whoever had it.
 
-    None if the store is in trouble, or the other takes longer than `lock_timeout`: generate, and
-    keep nothing.
+    `unfit` is an entry that was found to be no answer: it is not looked into again. None if the
+    store is in trouble, or the other takes longer than `lock_timeout`: generate, and keep nothing.
     """
     gives_up_at = parts.monotonic() + call.policy.lock_timeout
     has_waited = False
 
     def suffices(entry: Entry) -> bool:
-        return landed_from(parts, call, entry) is not None
+        # Asked within a transaction that everybody waits for.
+        return entry != unfit and landed_from(parts, call, entry) is not None
 
     while True:
         askers = parts.flights.leases_waiting_for(flight)

@@ -202,16 +202,19 @@ class LiveDatabase:
             return True
         if not is_damage_of_file(error):
             return False
-        self._move_aside(error, database.inode)
-        self._let_go(database, is_news=False)
+        was_moved = self._move_aside(error, database.inode)
+        self._let_go(database, is_news=not was_moved)
         return True
 
-    def _move_aside(self, error: BaseException | None, seen: Inode) -> None:
+    def _move_aside(self, error: BaseException | None, seen: Inode) -> bool:
+        """Moves the file away if it is the one that was seen, and is damaged indeed."""
         lock = DirectoryLock(self.path.parent)
         try:
             with lock.held(alone=True):
                 if inode(self.path) != seen:
-                    return  # another process was quicker
+                    return False  # another process was quicker
+                if not rescue.is_damaged(self.path):
+                    return False
                 aside = rescue.move_aside(self.path, self._clock())
         finally:
             lock.close()
@@ -221,6 +224,7 @@ class LiveDatabase:
         threading.Thread(
             target=self._on_rescue, args=(aside,), name="llm-cache rescue", daemon=True
         ).start()
+        return True
 
     def _let_go(self, database: Database, *, is_news: bool = True) -> None:
         if not self._opening.acquire(blocking=False):

@@ -25,7 +25,29 @@ _WAYS_TO_NUMBERS: Final = (
     "SELECT number FROM entries INDEXED BY sqlite_autoindex_entries_1",
     "SELECT number FROM entries INDEXED BY entries_by_use",
 )
+_LOOKS_FOR_S: Final = 2.0
+_STEPS: Final = 10_000
+"""Instructions of SQLite's machine between two looks at the clock."""
 _DAMAGE: Final = (apsw.Error, UnicodeDecodeError, DamagedRowError)
+
+
+def is_damaged(path: Path) -> bool:
+    """Looks the whole file over, with its log, for 2 s at most; what is left then is not trusted.
+
+    An error alone is no proof: a log that somebody removed makes a sound file look damaged, too.
+    """
+    gives_up_at = time.monotonic() + _LOOKS_FOR_S
+    try:
+        connection = connect(path, flags=READ_WRITE)
+        try:
+            connection.set_progress_handler(lambda: time.monotonic() > gives_up_at, _STEPS)
+            return run(connection, "PRAGMA integrity_check(1)") != [("ok",)]
+        finally:
+            connection.close()
+    except apsw.CantOpenError:
+        return False
+    except (apsw.Error, UnicodeDecodeError):
+        return True
 
 
 def move_aside(path: Path, now: float) -> Path:

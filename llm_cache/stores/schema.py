@@ -150,15 +150,22 @@ def make(path: Path, *, options: str) -> None:
 
 
 def refuse_foreign(path: Path) -> None:
-    """Raises StoreError if the file is not ours, without leaving a trace beside or in it."""
+    """Raises StoreError if the file says it is not ours, without leaving a trace beside or in it.
+
+    What else may be wrong with it only shows together with its log.
+    """
     if not path.stat().st_size:
         return
     connection = connect(path, flags=READ_ONLY, options="immutable=1")
     try:
         # Not what its log says: one that is ours is marked so before it has one.
-        _version_of_ours(connection, str(path), may_be_empty=False)
+        [[application]] = run(connection, "PRAGMA application_id")
+        [[version]] = run(connection, "PRAGMA user_version")
+    except apsw.Error:
+        return  # damaged; or its log is being moved into it, which happens page by page
     finally:
         connection.close()
+    _refuse_other_than_ours(str(path), application, version)
 
 
 def prepare(connection: apsw.Connection, *, path: str) -> None:
@@ -208,7 +215,7 @@ def _tables_as_made() -> frozenset[tuple[str, ...]]:
 
 def refuse_other_versions(connection: apsw.Connection, path: str) -> None:
     """Raises StoreError if the file, which may not be written to, has not the newest schema."""
-    version = _version_of_ours(connection, path, may_be_empty=False)
+    version = _version_of_ours(connection, path)
     if version != len(MIGRATIONS):
         msg = (
             f"{path} was made by an older release (schema {version}) and may not be written to: "
@@ -223,11 +230,16 @@ FROM pragma_application_id, pragma_user_version
 """
 
 
-def _version_of_ours(connection: apsw.Connection, path: str, *, may_be_empty: bool = True) -> int:
+def _version_of_ours(connection: apsw.Connection, path: str) -> int:
     # In one statement: another process may be making the file right now.
     application, version, tables = run(connection, _MARKS)[0]
-    is_empty = may_be_empty and not (application or version or tables)
-    if application != APPLICATION_ID and not is_empty:
+    if application or version or tables:
+        _refuse_other_than_ours(path, application, version)
+    return int(version)
+
+
+def _refuse_other_than_ours(path: str, application: int, version: int) -> None:
+    if application != APPLICATION_ID:
         msg = f"{path} is a database of something else: name another cache_dir, or move it away"
         raise StoreError(msg)
     if version > len(MIGRATIONS):
@@ -236,4 +248,3 @@ def _version_of_ours(connection: apsw.Connection, path: str, *, may_be_empty: bo
             f"{len(MIGRATIONS)}): upgrade llm-cache, or name another cache_dir"
         )
         raise StoreError(msg)
-    return int(version)

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import threading
 
+import apsw
 import pytest
 
 from llm_cache import LLMCache, StoreError
 from llm_cache.stores.base import Selection
+from llm_cache.stores.database import Database
 from llm_cache.stores.rescue import sound_entries
 from llm_cache.stores.sqlite import FILE_NAME
 from tests.conformance.samples import an_entry, keep
@@ -20,6 +22,8 @@ GUARD_S = 30.0
 ENTRIES = 300
 HEADER = 100
 PAGE = 4096
+PAGES_AT = 28
+"""Where the header says how many pages there are."""
 
 # Each gets the bytes of the file and a source of chance, and returns the bytes after the damage.
 DAMAGES = {
@@ -105,6 +109,49 @@ def test_a_file_that_is_none_is_moved_aside(place, name, caplog):
     assert len(said) == 1
     assert str(place / moved) in said[0]
     assert (place / moved).read_bytes()[:1000] == data[:1000]
+
+
+LEAVES_A_LOG = """
+cache = LLMCache(directory)
+for n in range(300): cache.put("p", f"value {n} " * 20, n=n)
+say("kept")
+hear()
+"""
+
+
+def test_a_log_that_was_being_moved_into_the_file_is_no_damage(place, start, caplog):
+    """The process was killed after the first page: the file says it has more than it has."""
+    child = start(LEAVES_A_LOG)
+    assert child.says() == "kept"
+    child.kill()
+    path = place / FILE_NAME
+    with path.open("r+b") as file:
+        file.seek(PAGES_AT)
+        file.write((10_000).to_bytes(4, "big"))
+    with LLMCache(place) as cache:
+        assert answers(cache) == 0
+    assert rescued(place) == []
+    assert caplog.records == []
+
+
+def test_an_error_without_damage_moves_nothing(place, monkeypatch):
+    """Whatever made SQLite say so is past, or lies outside of the file."""
+    fill(place)
+    with LLMCache(place) as cache:
+        assert answers(cache) == 0
+        read = Database.read
+        errors = [apsw.CorruptError("for once")]
+        monkeypatch.setattr(
+            Database, "read", lambda *a, **k: raises(errors.pop()) if errors else read(*a, **k)
+        )
+        assert [entry.params["n"] for entry in cache.entries("p")] == list(range(ENTRIES))[::-1]
+    assert errors == []
+    assert rescued(place) == []
+
+
+def raises(error):
+    """Raises it, where only an expression can stand."""
+    raise error
 
 
 def test_what_is_sound_in_a_damaged_file_is_salvaged(place, make_store):
