@@ -146,8 +146,8 @@ class SqliteStore:
 
     def is_held(self, key: bytes) -> bool:
         """Whether somebody who lives holds the lease of `key`."""
-        owner = self._live.owner
-        return owner is not None and leases.is_live(leases.holder(self._read, key), owner.is_alive)
+        row, owner = leases.holder(self._read, key), self._live.owner
+        return owner is not None and leases.is_live(row, owner.is_alive)
 
     def release(self, lease: Lease) -> None:
         """Gives a lease back, without waiting for that."""
