@@ -146,7 +146,8 @@ class SqliteStore:
 
     def is_held(self, key: bytes) -> bool:
         """Whether somebody who lives holds the lease of `key`."""
-        row, owner = leases.holder(self._read, key), self._live.owner
+        row = leases.holder(partial(self._read, wait_s=QUICK_WAIT_S), key)
+        owner = self._live.owner
         return owner is not None and leases.is_live(row, owner.is_alive)
 
     def release(self, lease: Lease) -> None:
