@@ -31,6 +31,7 @@ CHECKPOINT_PAGES: Final = 1024
 """The log is written back into the file when it has grown by so many pages (4 MiB)."""
 WARN_PAGES: Final = 16 * CHECKPOINT_PAGES
 _IDLE_WITHIN_S: Final = 2.0
+_IMMUTABLE: Final = "immutable=1&"
 _log: Final = logging.getLogger("llm_cache")
 
 Inode = tuple[int, int] | None
@@ -58,8 +59,13 @@ class Database:
     Where nothing may be written it is opened for reading, and `is_read_only`.
     """
 
-    def __init__(self, path: Path, *, beside: Path, synchronous: str) -> None:
-        """`beside` is a file whose permissions are the file's, and that is replaced with it."""
+    def __init__(
+        self, path: Path, *, beside: Path, synchronous: str, trouble: Exception | None = None
+    ) -> None:
+        """`beside` is a file whose permissions are the file's, and that is replaced with it.
+
+        `trouble` is what kept it from being opened for writing before: now it is to be read.
+        """
         self.path: Final = path
         self._beside = beside
         self._synchronous = synchronous
@@ -81,7 +87,8 @@ class Database:
         )
         self._writes_over: apsw.Connection | None = None
         self._lock: DirectoryLock | None = None
-        self.is_read_only: Final = not _may_write(path)
+        self.trouble: Final = trouble
+        self.is_read_only: Final = trouble is not None or not _may_write(path)
         self._options = "" if self.is_read_only else f"{mode_of(beside)}&"
         refuse_link(path)
         if self.is_read_only:
@@ -122,6 +129,8 @@ class Database:
             connection = reader.connection
             if connection is None:
                 connection = reader.connection = self._connect(reader.wait)
+            if self._options == _IMMUTABLE and not self.is_in_place():
+                raise ReplacedError  # somebody writes to it, unheard
             reader.wait.limit_s = wait_s
             return run(connection, sql, bindings)
 
@@ -134,7 +143,7 @@ class Database:
         with self._writing:
             connection = self._writes_over
             if self._lock is None:
-                raise apsw.ReadOnlyError
+                raise self.trouble or apsw.ReadOnlyError
             if connection is None:
                 raise ReplacedError
             with self._lock.held(alone=False):
@@ -159,8 +168,8 @@ class Database:
         self._checkpoint_at = self._log_pages + CHECKPOINT_PAGES
 
     def truncate_log(self) -> None:
-        """Moves the whole log into the file and frees its room, if nobody reads just now."""
-        with self._writing:
+        """Moves the whole log into the file and frees its room, if others and the disk let it."""
+        with self._writing, suppress(apsw.Error):
             if self._writes_over is not None:
                 run(self._writes_over, "PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -212,11 +221,11 @@ class Database:
         try:
             with _closing(self._connect(WaitWhileBusy())) as connection:
                 schema.refuse_other_versions(connection, str(self.path))
-        except apsw.CantOpenError:
-            # Without a log nothing is missing from the file; one that appears shows in `_look`.
-            if self._log_path.exists():
+        except (apsw.CantOpenError, apsw.IOError):
+            # Without a log nothing is missing from the file; one that comes shows in `_look`.
+            if _size(self._log_path):
                 raise
-            self._options = "immutable=1&"
+            self._options = _IMMUTABLE
 
     def _new_reader(self) -> _Reader:
         reader = _Reader()
@@ -253,7 +262,8 @@ class Database:
         return apsw.SQLITE_OK
 
     def _look(self) -> tuple[Inode, ...]:
-        return tuple(map(inode, self._looked_at))
+        found = tuple(map(inode, self._looked_at))
+        return (*found, (0, _size(self._log_path))) if self._options == _IMMUTABLE else found
 
 
 def inode(path: Path) -> Inode:
@@ -263,6 +273,13 @@ def inode(path: Path) -> Inode:
     except OSError:
         return None
     return facts.st_dev, facts.st_ino
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _may_write(path: Path) -> bool:

@@ -19,6 +19,7 @@ from llm_cache.stores.damage import is_damage_of_file
 from llm_cache.stores.database import Database, Inode, ReplacedError, inode
 from llm_cache.stores.directory import DirectoryLock, prepare_directory
 from llm_cache.stores.owners import Owner
+from llm_cache.stores.room import is_trouble_of_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import apsw
 
     from llm_cache.stamps import Stamps
+    from llm_cache.stores.room import Room
 
 _log: Final = logging.getLogger("llm_cache")
 
@@ -42,6 +44,7 @@ class LiveDatabase:
         path: Path,
         *,
         synchronous: str,
+        room: Room,
         allow_shared: bool,
         allow_network: bool,
         clock: Callable[[], float],
@@ -52,6 +55,7 @@ class LiveDatabase:
         self.owner: Owner | None = None
         self._stamps_path = path.with_name(STAMPS_FILE_NAME)
         self._synchronous = synchronous
+        self._room = room
         self._allow_shared = allow_shared
         self._allow_network = allow_network
         self._clock = clock
@@ -103,6 +107,9 @@ class LiveDatabase:
         with ExitStack() as stack:
             try:
                 database = self.open()
+                if database.trouble is not None:
+                    self._let_go(database, is_news=False)
+                    database = self.open()
                 connection = stack.enter_context(database.transaction())
             except Exception as error:
                 if not self._is_mended(self._database, error):
@@ -153,11 +160,7 @@ class LiveDatabase:
         )
         stamps = self._open_stamps()
         try:
-            database = self._open_file()
-            if not database.is_read_only and (self.owner is None or not self.owner.is_in_place()):
-                if self.owner is not None:
-                    self.owner.close()
-                self.owner = Owner(self.path.parent)
+            database = self._open_somehow()
         except BaseException:
             if stamps is not self.stamps:
                 stamps.close()
@@ -180,6 +183,34 @@ class LiveDatabase:
                 raise
             return NoStamps()
 
+    def _open_somehow(self) -> Database:
+        """For writing if the disk lets it; if not, for reading: who writes then tries again."""
+        try:
+            return self._open_for_writing()
+        except Exception as error:
+            if not is_trouble_of_disk(error):
+                raise
+        # It may be full: opening takes some KiB.
+        self._room.give_up()
+        try:
+            return self._open_for_writing()
+        except Exception as error:
+            if not is_trouble_of_disk(error) or not self.path.exists():
+                raise
+            return self._open_database(error)
+
+    def _open_for_writing(self) -> Database:
+        database = self._open_file()
+        if not database.is_read_only and (self.owner is None or not self.owner.is_in_place()):
+            if self.owner is not None:
+                self.owner.close()
+            try:
+                self.owner = Owner(self.path.parent)
+            except BaseException:
+                database.close(checkpoint=False)
+                raise
+        return database
+
     def _open_file(self) -> Database:
         seen = inode(self.path)
         try:
@@ -190,17 +221,19 @@ class LiveDatabase:
             self._move_aside(error, seen)
         return self._open_database()
 
-    def _open_database(self) -> Database:
-        return Database(self.path, beside=self._stamps_path, synchronous=self._synchronous)
+    def _open_database(self, trouble: Exception | None = None) -> Database:
+        return Database(
+            self.path, beside=self._stamps_path, synchronous=self._synchronous, trouble=trouble
+        )
 
     def _is_mended(self, database: Database | None, error: BaseException | None) -> bool:
         """Whether it is worth trying again, since another file is there now."""
-        if database is None or database.is_read_only:
+        if database is None:
             return False
         if isinstance(error, ReplacedError):
-            self._let_go(database)
+            self._let_go(database, is_news=not database.is_read_only)
             return True
-        if not is_damage_of_file(error):
+        if database.is_read_only or not is_damage_of_file(error):
             return False
         was_moved = self._move_aside(error, database.inode)
         self._let_go(database, is_news=not was_moved)

@@ -73,6 +73,13 @@ def is_full(error: BaseException | None) -> bool:
     return isinstance(error, apsw.FullError)
 
 
+def is_trouble_of_disk(error: BaseException | None) -> bool:
+    """Whether an error tells that the disk does not do what it should: it is full, or it fails."""
+    if isinstance(error, OSError) and error.errno == errno.EIO:
+        return True
+    return is_full(error) or isinstance(error, apsw.IOError)
+
+
 def _allocate(fd: int, size: int) -> None:
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(fd, 0, size)

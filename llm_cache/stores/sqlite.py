@@ -71,16 +71,17 @@ class SqliteStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.path: Final = directory.absolute() / FILE_NAME
+        self._room = Room(self.path.parent, min_free_bytes=min_free_bytes)
         self._live = LiveDatabase(
             self.path,
             synchronous="FULL" if full_durability else "NORMAL",
+            room=self._room,
             allow_shared=allow_shared_dir,
             allow_network=allow_network_fs,
             clock=clock,
             on_rescue=self._salvage,
         )
         self._writer = Writer(self._live.transaction, after_commit=self._live.write_log_back)
-        self._room = Room(self.path.parent, min_free_bytes=min_free_bytes)
         self._sweeper = Sweeper(
             self._read,
             self._write,

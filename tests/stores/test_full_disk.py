@@ -87,6 +87,29 @@ def test_a_full_disk_costs_no_answer_and_can_be_emptied(disk, caplog, way):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("has_reserve", [True, False])
+def test_who_comes_to_a_full_disk_reads_and_can_empty_it(disk, caplog, has_reserve):
+    """A new process, which finds no room for as much as the index of a log; none at all, maybe."""
+    with open_cache(disk / "cache") as cache:
+        kept = fill_with_entries(cache)
+    if not has_reserve:
+        (disk / "cache" / "reserve").unlink(missing_ok=True)
+    filler = fill(disk)
+    with open_cache(disk / "cache") as cache:
+        for n in range(kept):
+            assert cache.get_or_generate_sync("p", lambda: "never", n=n) == text(n)
+        assert cache.get_or_generate_sync("q", lambda: "text") == "text"
+        if not has_reserve:
+            with pytest.raises(StoreError, match="full|room"):
+                cache.clear_all()
+            filler.unlink()
+        assert cache.clear_all() == kept
+        cache.put("q", "text")
+        assert cache.peek("q").value == "text"
+    assert [path.name for path in (disk / "cache").iterdir() if ".corrupt-" in path.name] == []
+
+
+@pytest.mark.slow
 def test_the_same_process_stores_again_once_there_is_room(disk):
     """After a while it tries, and goes on as if nothing had been."""
     with open_cache(disk / "cache") as cache:
