@@ -44,7 +44,7 @@ NETWORK_FILE_SYSTEMS: Final = frozenset(
 
 
 def prepare_directory(
-    path: Path, *, allow_shared: bool, allow_network: bool, mounts: Path = MOUNTS
+    path: Path, *, allow_shared: bool, allow_network: bool, mounts: Path | None = None
 ) -> None:
     """Makes the directory, for its user only, if it is not there, and looks whether to trust it.
 
@@ -63,7 +63,7 @@ def prepare_directory(
     if not allow_shared:
         _refuse_untrusted(path, os.lstat(path))
     if not allow_network:
-        _refuse_network(path, mounts)
+        _refuse_network(path, mounts or MOUNTS)
 
 
 def refuse_link(path: Path) -> None:

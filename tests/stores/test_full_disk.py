@@ -100,7 +100,7 @@ def test_who_comes_to_a_full_disk_reads_and_can_empty_it(disk, caplog, has_reser
             assert cache.get_or_generate_sync("p", lambda: "never", n=n) == text(n)
         assert cache.get_or_generate_sync("q", lambda: "text") == "text"
         if not has_reserve:
-            with pytest.raises(StoreError, match="full|room"):
+            with pytest.raises(StoreError, match=r"full|room"):
                 cache.clear_all()
             filler.unlink()
         assert cache.clear_all() == kept
