@@ -5,7 +5,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-all test-fast test-slow extras lint types format bench clean
+.PHONY: help demo test test-all test-quick test-most test-stress stress extras lint types format bench clean
 
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 VENV := .venv
@@ -39,9 +39,15 @@ demo: $(DEMO) ## warm a cache from cache.toml.example, twice, and look at it
 
 # --- for developers
 
-test: lint types test-fast ## lint, types and the test suite, in a few minutes
+test: lint types test-most ## lint, types and the test suite, in a few minutes
 
-test-all: test test-slow extras ## the same, and what is long or needs special rights
+test-all: test test-stress extras ## the same, and storms, injected faults and each extra alone
+
+test-quick: $(DEV) ## only the tests that take less than a second each
+	$(PYTEST) -m 'not (slow or stress)'
+
+stress: $(DEV) ## a storm over many processes; make stress MINUTES=10 SEED=1
+	$(BIN)/python -m tests.storm --minutes $(or $(MINUTES),1) $(if $(SEED),--seed $(SEED))
 
 lint: $(DEV) ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -55,17 +61,12 @@ format: $(DEV) ## repair what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test-fast: $(DEV)
-	$(PYTEST) -m 'not (slow or stress)'
+test-most: $(DEV)
+	$(PYTEST) -m 'not stress'
 
-# What is skipped is named, one line a test. While no test carries a marker there is nothing to
-# run; from the first one on, "no test ran" is a failure here too (pytest's exit code 5).
-test-slow: $(DEV)
-	@if grep -rqE --include='*.py' 'mark\.(slow|stress)' tests; then \
-	  set -x; $(PYTEST) -m 'slow or stress'; \
-	else \
-	  echo 'no test is marked slow or stress'; \
-	fi
+# What is skipped is named, one line a test.
+test-stress: $(DEV)
+	$(PYTEST) -m stress
 
 define list_extras
 import tomllib

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 
 CHECKPOINT_PAGES: Final = 1024
 """The log is written back into the file when it has grown by so many pages (4 MiB)."""
+RESTART_PAGES: Final = 4 * CHECKPOINT_PAGES
+"""From here on writers are held up for a moment, so that the log can begin anew: while they go on,
+there is always something in it that is not yet in the file."""
 WARN_PAGES: Final = 16 * CHECKPOINT_PAGES
+_RESTART_WAIT_S: Final = 0.05
 _IDLE_WITHIN_S: Final = 2.0
 _IMMUTABLE: Final = "immutable=1&"
 _log: Final = logging.getLogger("llm_cache")
@@ -86,6 +90,7 @@ class Database:
             beside,
         )
         self._writes_over: apsw.Connection | None = None
+        self._write_wait = WaitWhileBusy()
         self._lock: DirectoryLock | None = None
         self.trouble: Final = trouble
         self.is_read_only: Final = trouble is not None or not _may_write(path)
@@ -102,7 +107,7 @@ class Database:
         try:
             with self._lock.held(alone=not path.exists()):
                 self._prepare_file()
-                self._writes_over = self._connect()
+                self._writes_over = self._connect(self._write_wait, writes=True)
                 # A first read: from now on the log is there, and stays while this is open.
                 run(self._writes_over, "SELECT 1 FROM meta LIMIT 1")
                 self._seen = self._look()
@@ -159,19 +164,28 @@ class Database:
                     raise
 
     def write_log_back(self) -> None:
-        """Moves the log into the file if it has grown, without waiting for anybody."""
+        """Moves the log into the file if it has grown; waits for others 50 ms at most."""
         if self._log_pages < self._checkpoint_at:
             return
-        with self._writing, suppress(apsw.BusyError, apsw.LockedError):
-            if self._writes_over is not None:
-                run(self._writes_over, "PRAGMA wal_checkpoint(PASSIVE)")
+        with self._writing:
+            self._write_wait.limit_s = _RESTART_WAIT_S
+            try:
+                with suppress(apsw.BusyError, apsw.LockedError):
+                    self._checkpoint("PASSIVE")
+                    if self._log_pages >= RESTART_PAGES:
+                        self._checkpoint("RESTART")
+            finally:
+                self._write_wait.limit_s = BUSY_WAIT_S
         self._checkpoint_at = self._log_pages + CHECKPOINT_PAGES
 
     def truncate_log(self) -> None:
         """Moves the whole log into the file and frees its room, if others and the disk let it."""
         with self._writing, suppress(apsw.Error):
-            if self._writes_over is not None:
-                run(self._writes_over, "PRAGMA wal_checkpoint(TRUNCATE)")
+            self._checkpoint("TRUNCATE")
+
+    def _checkpoint(self, how: str) -> None:
+        if self._writes_over is not None:
+            run(self._writes_over, f"PRAGMA wal_checkpoint({how})")
 
     def close(self, *, checkpoint: bool) -> None:
         """Closes every connection, for each of which it waits 2 s at most, and opens no other.
@@ -233,13 +247,13 @@ class Database:
             self._readers.add(reader)
         return reader
 
-    def _connect(self, wait: WaitWhileBusy | None = None) -> apsw.Connection:
+    def _connect(self, wait: WaitWhileBusy, *, writes: bool = False) -> apsw.Connection:
         flags = READ_ONLY if self.is_read_only else READ_WRITE
         with self._gate:
             if self._is_closed:
                 raise ReplacedError
             connection = connect(self.path, flags=flags, options=self._options, wait=wait)
-        if wait is not None:
+        if not writes:
             # Only the one that writes moves the log into the file.
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         else:
