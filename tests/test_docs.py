@@ -49,7 +49,7 @@ def test_links_lead_somewhere(page):
     text = page.read_text("utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
         assert (page.parent / target).exists(), target
-    if page.name == "guarantees.md":
+    if page.name == "reliability.md":
         for path in re.findall(r"`(tests/[\w/.]+)`", text):
             assert (ROOT / path).exists(), path
 

@@ -39,6 +39,7 @@ FLOORS = {
     "stores.database": 1,
     "stores.directory": 1,
     "stores.eviction": 1,
+    "stores.forking": 1,
     "stores.heartbeat": 1,
     "stores.keeping": 1,
     "stores.leases": 1,

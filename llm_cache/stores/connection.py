@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 BUSY_WAIT_S: Final = 2.0
-_PAUSE_S: Final = (0.001, 0.012)
+_PAUSE_S: Final = (0.0001, 0.001)
+_LATER_PAUSE_S: Final = (0.001, 0.012)
+_PAUSES: Final = 100
+"""After so many short pauses come longer ones: somebody keeps the lock, and does not pass it on."""
 READ_WRITE: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
 READ_ONLY: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 _SETTINGS: Final = (
@@ -67,7 +70,8 @@ class WaitWhileBusy:
             self._gives_up_at = now + self.limit_s
         if now >= self._gives_up_at:
             return False
-        time.sleep(random.uniform(*_PAUSE_S))  # noqa: S311 - jitter, not a secret
+        pause_s = _PAUSE_S if earlier_calls < _PAUSES else _LATER_PAUSE_S
+        time.sleep(random.uniform(*pause_s))  # noqa: S311 - jitter, not a secret
         return True
 
 

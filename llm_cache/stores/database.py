@@ -89,6 +89,7 @@ class Database:
             path.with_name(f"{path.name}-shm"),
             beside,
         )
+        self._seen: tuple[Inode, ...] = (None,)
         self._writes_over: apsw.Connection | None = None
         self._write_wait = WaitWhileBusy()
         self._lock: DirectoryLock | None = None
@@ -98,22 +99,8 @@ class Database:
         refuse_link(path)
         if self.is_read_only:
             self._find_way_to_read()
-            self._seen = self._look()
-            return
-        with suppress(FileNotFoundError):
-            # Before there is a trace of ours beside it.
-            schema.refuse_foreign(path)
-        self._lock = DirectoryLock(path.parent)
-        try:
-            with self._lock.held(alone=not path.exists()):
-                self._prepare_file()
-                self._writes_over = self._connect(self._write_wait, writes=True)
-                # A first read: from now on the log is there, and stays while this is open.
-                run(self._writes_over, "SELECT 1 FROM meta LIMIT 1")
-                self._seen = self._look()
-        except BaseException:
-            self.close(checkpoint=False)
-            raise
+        else:
+            self._prepare_to_write()
 
     def is_in_place(self) -> bool:
         """Whether the file, its log and what is beside it are still those that were opened."""
@@ -221,6 +208,22 @@ class Database:
             if inode(self.path) == self.inode and not self._log_path.exists():
                 run(connection, "PRAGMA wal_checkpoint(PASSIVE)")
 
+    def _prepare_to_write(self) -> None:
+        with suppress(FileNotFoundError):
+            # Before there is a trace of ours beside it.
+            schema.refuse_foreign(self.path)
+        self._lock = DirectoryLock(self.path.parent)
+        try:
+            with self._lock.held(alone=not self.path.exists()):
+                self._prepare_file()
+                self._writes_over = self._connect(self._write_wait, writes=True)
+                # A first read: from now on the log is there, and stays while this is open.
+                run(self._writes_over, "SELECT 1 FROM meta LIMIT 1")
+                self._seen = self._look()
+        except BaseException:
+            self.close(checkpoint=False)
+            raise
+
     def _prepare_file(self) -> None:
         if not self.path.exists():
             # The log of a file that is gone would be taken for that of the new one.
@@ -240,6 +243,7 @@ class Database:
             if _size(self._log_path):
                 raise
             self._options = _IMMUTABLE
+        self._seen = self._look()
 
     def _new_reader(self) -> _Reader:
         reader = _Reader()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import threading
-import weakref
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +16,7 @@ from llm_cache.stores.connection import BUSY_WAIT_S
 from llm_cache.stores.damage import is_damage_of_file
 from llm_cache.stores.database import Database, Inode, ReplacedError, inode
 from llm_cache.stores.directory import DirectoryLock, prepare_directory
+from llm_cache.stores.forking import closed_while_forking
 from llm_cache.stores.owners import Owner
 from llm_cache.stores.room import is_trouble_of_disk
 
@@ -65,7 +64,7 @@ class LiveDatabase:
         """Files that are not at the path any more, to be closed where that may take its time."""
         self._opening = threading.Lock()
         self._is_closed = False
-        _all.add(self)
+        closed_while_forking(self)
 
     @property
     def is_open(self) -> bool:
@@ -145,16 +144,14 @@ class LiveDatabase:
             self._is_closed = True
             database, self._database = self._database, None
         self.stamps.close()
-        for left in self._left:
-            left.close(checkpoint=False)
+        self._close_left()
         if database is not None:
             database.close(checkpoint=True)
         if self.owner is not None:
             self.owner.close()
 
     def _open(self) -> Database:
-        while self._left:
-            self._left.pop().close(checkpoint=False)
+        self._close_left()
         prepare_directory(
             self.path.parent, allow_shared=self._allow_shared, allow_network=self._allow_network
         )
@@ -172,6 +169,10 @@ class LiveDatabase:
             self.stamps.close()
             self.stamps = stamps
         return database
+
+    def _close_left(self) -> None:
+        while self._left:
+            self._left.pop().close(checkpoint=False)
 
     def _open_stamps(self) -> Stamps:
         if isinstance(self.stamps, FileStamps) and self.stamps.is_in_place():
@@ -279,9 +280,10 @@ class LiveDatabase:
     def before_fork(self) -> None:
         """Closes the file, and keeps it closed; whoever wants it waits, and opens it again."""
         self._opening.acquire()
-        database, self._database = self._database, None
-        if database is not None:
-            database.close(checkpoint=False)
+        if self._database is not None:
+            self._left.append(self._database)
+            self._database = None
+        self._close_left()
 
     def after_fork_in_parent(self) -> None:
         """Lets it be opened again."""
@@ -291,41 +293,3 @@ class LiveDatabase:
         """Makes this useless: what it has is the parent's."""
         self._is_closed = True
         self._opening = threading.Lock()
-
-
-_all: Final[weakref.WeakSet[LiveDatabase]] = weakref.WeakSet()
-
-
-class _Fork:
-    """Sees to every open file of the process when it forks."""
-
-    def __init__(self) -> None:
-        self._one_at_a_time = threading.Lock()
-        self._closed: list[LiveDatabase] = []
-        os.register_at_fork(
-            before=self._before,
-            after_in_parent=self._after_in_parent,
-            after_in_child=self._after_in_child,
-        )
-
-    def _before(self) -> None:
-        self._one_at_a_time.acquire()
-        self._closed = list(_all)
-        for live in self._closed:
-            live.before_fork()
-
-    def _after_in_parent(self) -> None:
-        for live in self._closed:
-            live.after_fork_in_parent()
-        self._closed = []
-        self._one_at_a_time.release()
-
-    def _after_in_child(self) -> None:
-        for live in self._closed:
-            live.after_fork_in_child()
-        self._closed = []
-        self._one_at_a_time = threading.Lock()
-        _all.clear()
-
-
-_fork: Final = _Fork()
