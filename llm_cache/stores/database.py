@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT_PAGES: Final = 1024
 """The log is written back into the file when it has grown by so many pages (4 MiB)."""
-RESTART_PAGES: Final = 4 * CHECKPOINT_PAGES
+RESTART_PAGES: Final = 8 * CHECKPOINT_PAGES
 """From here on writers are held up for a moment, so that the log can begin anew: while they go on,
 there is always something in it that is not yet in the file."""
 WARN_PAGES: Final = 16 * CHECKPOINT_PAGES
@@ -157,22 +157,28 @@ class Database:
         with self._writing:
             self._write_wait.limit_s = _RESTART_WAIT_S
             try:
-                with suppress(apsw.BusyError, apsw.LockedError):
-                    self._checkpoint("PASSIVE")
-                    if self._log_pages >= RESTART_PAGES:
-                        self._checkpoint("RESTART")
+                is_busy, pages = self._checkpoint("PASSIVE")
+                # Another may be at it, or may just have done it: the log is short again.
+                if pages >= RESTART_PAGES and not is_busy:
+                    self._checkpoint("RESTART")
             finally:
                 self._write_wait.limit_s = BUSY_WAIT_S
-        self._checkpoint_at = self._log_pages + CHECKPOINT_PAGES
+        self._checkpoint_at = pages + CHECKPOINT_PAGES
 
     def truncate_log(self) -> None:
         """Moves the whole log into the file and frees its room, if others and the disk let it."""
         with self._writing, suppress(apsw.Error):
             self._checkpoint("TRUNCATE")
 
-    def _checkpoint(self, how: str) -> None:
-        if self._writes_over is not None:
-            run(self._writes_over, f"PRAGMA wal_checkpoint({how})")
+    def _checkpoint(self, how: str) -> tuple[bool, int]:
+        """Whether somebody else was in the way, and how many pages the log has."""
+        if self._writes_over is None:
+            return True, 0
+        try:
+            [[is_busy, pages, _]] = run(self._writes_over, f"PRAGMA wal_checkpoint({how})")
+        except (apsw.BusyError, apsw.LockedError):
+            return True, self._log_pages
+        return bool(is_busy), max(pages, 0) or self._log_pages
 
     def close(self, *, checkpoint: bool) -> None:
         """Closes every connection, for each of which it waits 2 s at most, and opens no other.
@@ -262,7 +268,7 @@ class Database:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         else:
             run(connection, f"PRAGMA synchronous = {self._synchronous}")
-            run(connection, f"PRAGMA journal_size_limit = {CHECKPOINT_PAGES * 4096}")
+            run(connection, f"PRAGMA journal_size_limit = {RESTART_PAGES * 4096}")
             run(connection, "PRAGMA wal_autocheckpoint = 0")
             connection.set_wal_hook(self._note_log_pages)
         return connection

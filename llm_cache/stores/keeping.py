@@ -19,8 +19,9 @@ _INVALIDATIONS: Final = "SELECT value FROM meta WHERE name = 'invalidations'"
 
 def keep(connection: apsw.Connection, entry: Entry) -> None:
     """Writes an entry in place of the one before."""
-    drop_if_damaged(connection, entry.key)
-    remove(connection, ("key = ?", (entry.key,)), "replaced")
+    if run(connection, "SELECT 1 FROM entries WHERE key = ?", (entry.key,)):
+        drop_if_damaged(connection, entry.key)
+        remove(connection, ("key = ?", (entry.key,)), "replaced")
     run(connection, INSERT, to_row(entry))
     sizes = (1, len(entry.body), entry.value_bytes)
     add_to_totals(connection, entry.tenant, entry.prefix, *sizes)
