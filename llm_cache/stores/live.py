@@ -124,7 +124,7 @@ class LiveDatabase:
         """Lets go of a file that is not at its path any more. Never blocks, never raises."""
         database = self._database
         if database is not None and not database.is_in_place():
-            self._let_go(database)
+            self._let_go(database, waits=False)
 
     def write_log_back(self) -> None:
         """Keeps the log short."""
@@ -260,8 +260,8 @@ class LiveDatabase:
         ).start()
         return True
 
-    def _let_go(self, database: Database, *, is_news: bool = True) -> None:
-        if not self._opening.acquire(blocking=False):
+    def _let_go(self, database: Database, *, is_news: bool = True, waits: bool = True) -> None:
+        if not self._opening.acquire(blocking=waits):
             return  # somebody is at it
         try:
             if self._database is not database:

@@ -103,7 +103,8 @@ def test_who_comes_to_a_full_disk_reads_and_can_empty_it(disk, caplog, has_reser
             with pytest.raises(StoreError, match=r"full|room"):
                 cache.clear_all()
             filler.unlink()
-        assert cache.clear_all() == kept
+        # The one that was just generated may have fitted into the room of the reserve.
+        assert cache.clear_all() in {kept, kept + 1}
         cache.put("q", "text")
         assert cache.peek("q").value == "text"
     assert [path.name for path in (disk / "cache").iterdir() if ".corrupt-" in path.name] == []
