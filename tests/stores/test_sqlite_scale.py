@@ -10,7 +10,7 @@ from llm_cache.stores.removal import add_to_totals
 from llm_cache.stores.rows import INSERT, to_row
 from tests.conformance.samples import T0, an_entry, policies
 
-FEW, MANY = 200, 20_000
+FEW, MANY = 100, 10_000
 PREFIXES = 10
 TIMES_SLOWER = 8
 """Far less than the hundred times of a scan, far more than what a busy machine adds."""
