@@ -48,6 +48,7 @@ def statistics(parts: Parts, config: CacheConfig) -> dict[str, Any]:
         "misses": own.misses,
         "coalesced": own.coalesced,
         "errors": own.errors,
+        "store_pauses": parts.reads.opened + parts.writes.opened,
         "total": everything,
         "prefixes": dict(sorted(prefixes.items())),
     }

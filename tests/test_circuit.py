@@ -119,4 +119,6 @@ def test_a_cache_goes_on_without_its_store_and_with_it_again(tmp_path, caplog):
         cache.engine.parts.flights.wait_until_stored(10.0)
         assert cache.peek("p", n=11).value == "made 11"
         assert caplog.messages[1:] == ["the store works again: the cache can write to it"]
-        assert cache.get_stats()["errors"] >= TRIPS_AFTER
+        stats = cache.get_stats()
+        assert stats["errors"] >= TRIPS_AFTER
+        assert stats["store_pauses"] == 1

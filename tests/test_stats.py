@@ -37,6 +37,7 @@ FIELDS = {
     "misses",
     "coalesced",
     "errors",
+    "store_pauses",
     "total",
     "prefixes",
 }

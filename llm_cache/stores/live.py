@@ -62,6 +62,7 @@ class LiveDatabase:
         self._database: Database | None = None
         self._left: list[Database] = []
         """Files that are not at the path any more, to be closed where that may take its time."""
+        self._rescue: threading.Thread | None = None
         self._opening = threading.Lock()
         self._is_closed = False
         closed_while_forking(self)
@@ -135,6 +136,11 @@ class LiveDatabase:
         """Moves the whole log into the file, as far as others let it."""
         if self._database is not None:
             self._database.truncate_log()
+
+    def wait_for_rescue(self, timeout_s: float) -> None:
+        """Gives `on_rescue` some time to end, if it was told of something."""
+        if self._rescue is not None and self._rescue is not threading.current_thread():
+            self._rescue.join(timeout_s)
 
     def close(self) -> None:
         """Lets go of everything. Calling it again is harmless."""
@@ -255,9 +261,10 @@ class LiveDatabase:
         _log.warning(
             "%s is damaged (%s): it was moved to %s, and a new one is made", self.path, error, aside
         )
-        threading.Thread(
+        self._rescue = threading.Thread(
             target=self._on_rescue, args=(aside,), name="llm-cache rescue", daemon=True
-        ).start()
+        )
+        self._rescue.start()
         return True
 
     def _let_go(self, database: Database, *, is_news: bool = True, waits: bool = True) -> None:

@@ -234,6 +234,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """Finishes what was begun, for up to 5 s, and lets go of the file."""
+        self._live.wait_for_rescue(CLOSE_WAIT_S)
         self._writer.close(CLOSE_WAIT_S)
         self._live.close()
 

@@ -177,6 +177,24 @@ def test_what_is_sound_in_a_damaged_file_is_salvaged(place, make_store):
     assert {entry.key for entry in entries if store.get(entry.key) == entry} >= sound
 
 
+def test_who_closes_at_once_salvages_all_the_same(place, make_store):
+    """A command that finds the damage has soon done what it came for."""
+    store = make_store()
+    keep(store, *(an_entry(n, body=f'"{n}"'.encode() * 50) for n in range(ENTRIES)))
+    store.close()
+    path = place / FILE_NAME
+    path.write_bytes(overwritten(path.read_bytes(), random.Random(7), 0.1))
+    copy = place.with_name("copy")
+    shutil.copytree(place, copy)
+    sound = {entry.key for entry in sound_entries(copy / FILE_NAME)}
+    store = make_store()
+    while not rescued(place):
+        store.totals()
+        list(store.select(Selection()))
+    store.close()
+    assert {info.key for info in make_store().select(Selection())} >= sound
+
+
 def test_nothing_invalidated_comes_back_from_a_damaged_file(place, make_store):
     """An invalidation while entries are salvaged ends the salvaging: they may be in there."""
     store = make_store()
