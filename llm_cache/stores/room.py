@@ -30,7 +30,10 @@ class Room:
 
     def check(self, wanted_bytes: int) -> None:
         """Raises OSError if less than the least would be left free once so much is written."""
-        facts = os.statvfs(self._directory)
+        try:
+            facts = os.statvfs(self._directory)
+        except FileNotFoundError:
+            return  # it was removed: whoever writes makes it anew
         free_bytes = facts.f_bavail * facts.f_frsize
         if free_bytes < self._min_free_bytes + wanted_bytes:
             msg = (

@@ -2,10 +2,14 @@
 
 import asyncio
 import logging
+import threading
 import traceback
+from typing import Annotated
 
+import pydantic
 import pytest
 
+from llm_cache import cached_llm_call
 from llm_cache.errors import StoreError
 
 
@@ -143,3 +147,23 @@ async def test_a_store_that_hangs_holds_nobody_up(cache, monkeypatch, gate):
     gate.open()
     assert await asyncio.to_thread(cache.engine.parts.flights.wait_until_stored, 10.0)
     assert cache.peek("p").value == "text"
+
+
+def test_a_value_is_not_looked_into_while_others_wait_for_the_file(cache):
+    """That it is no answer was found before: a large one would keep everybody waiting."""
+    looked_by = []
+
+    def look(value):
+        looked_by.append(threading.current_thread().name)
+        msg = "it is none of ours"
+        raise ValueError(msg)
+
+    cache.put("p", "whatever")
+
+    @cached_llm_call("p", cache=cache)
+    def ask() -> Annotated[str, pydantic.AfterValidator(look)]:
+        return "made"
+
+    assert ask() == "made"
+    assert looked_by
+    assert "llm-cache writer" not in looked_by

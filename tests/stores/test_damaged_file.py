@@ -381,3 +381,22 @@ def test_a_store_that_cannot_be_made_is_a_store_error_for_who_manages(tmp_path):
     (tmp_path / "cache").write_text("a file")
     with LLMCache(tmp_path / "cache") as cache, pytest.raises(StoreError, match="is a file"):
         cache.put("p", "text")
+
+
+@pytest.mark.parametrize("what", ["the directory", "the file", "the log", "the stamps"])
+def test_nothing_is_written_to_what_is_not_there_any_more(place, make_store, what):
+    """Nobody has looked since: what is acknowledged is where others find it."""
+    store = make_store()
+    keep(store, an_entry("before"))
+    match what:
+        case "the directory":
+            shutil.rmtree(place)
+        case "the file":
+            (place / FILE_NAME).unlink()
+        case "the log":
+            (place / f"{FILE_NAME}-wal").unlink()
+        case _:
+            (place / "stamps").unlink()
+    keep(store, an_entry("after"))
+    assert make_store().get(an_entry("after").key) == an_entry("after")
+    assert store.get(an_entry("after").key) == an_entry("after")
