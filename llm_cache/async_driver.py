@@ -77,7 +77,7 @@ class AsyncDriver:
                 store = self._parts.store
                 inline = store.is_local and store.is_open
                 return read() if inline else await self.off_loop(read)
-            case Launch(flight, steps, _):
+            case Launch(flight, steps):
                 name = f"llm-cache flight {flight.identity.prefix}"
                 flight.task = asyncio.get_running_loop().create_task(
                     self._fly(flight, steps), name=name

@@ -1,4 +1,4 @@
-"""Leaving a store alone for a while that fails again and again."""
+"""Leaving alone for a while what fails again and again: a store, or a generator."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Circuit:
     circuit breaker of M. Nygard, Release It!, 2007).
     """
 
-    def __init__(self, what: str, monotonic: Callable[[], float]) -> None:
-        """`what` the calls do, for the log: "read", "write to"."""
-        self._what = what
+    def __init__(self, good_news: str, monotonic: Callable[[], float]) -> None:
+        """`good_news` is logged when calls succeed again."""
+        self._good_news = good_news
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._failures = 0
@@ -58,7 +58,7 @@ class Circuit:
             was_open, self._failures = self.is_open, 0
             self._pause_s = FIRST_PAUSE_S
         if was_open:
-            _log.warning("the store works again: the cache can %s it", self._what)
+            _log.warning("%s", self._good_news)
 
     def failed(self) -> None:
         """A call that was let through failed."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from llm_cache.circuit import Circuit
 from llm_cache.codec import DecodeError
 from llm_cache.flights import Failed, Flights, running_loop
+from llm_cache.generators import Generators
 from llm_cache.lookup import look, lookup
 from llm_cache.memory_tier import MemoryTier
 from llm_cache.notices import Notices
@@ -78,8 +79,9 @@ class Engine:
             usage=UsageCounter(store, clock),
             policies=self.policies,
             notices=Notices(),
-            reads=Circuit("read", time.monotonic),
-            writes=Circuit("write to", time.monotonic),
+            reads=Circuit("the store works again: it can be read", time.monotonic),
+            writes=Circuit("the store works again: it can be written to", time.monotonic),
+            generators=Generators(time.monotonic),
             max_value_bytes=config.max_value,
             clock=clock,
         )
@@ -134,22 +136,22 @@ class Engine:
         if self._is_bypassed(call):
             return Answer(await self._async_driver.call(call.generator), Outcome.BYPASS)
         looks = self._looks_inline(call)
-        answer = look(self.parts, call) if looks else None
-        if answer is not None:
-            return answer
-        return _raised(
-            await self._async_driver.run(lookup(self.parts, call, running_loop(), looked=looks))
-        )
+        found = look(self.parts, call) if looks else None
+        if found is not None and found.outcome is Outcome.HIT:
+            return found
+        steps = lookup(self.parts, call, running_loop(), looked=looks, found=found)
+        return _raised(await self._async_driver.run(steps))
 
     def answer_sync(self, call: Call) -> Answer:
         """Answers by blocking this thread; raises what the generator raises."""
         if self._is_bypassed(call):
             return Answer(call_sync(call.generator), Outcome.BYPASS)
         looks = self._looks_inline(call)
-        answer = look(self.parts, call) if looks else None
-        if answer is not None:
-            return answer
-        return _raised(self._sync_driver.run(lookup(self.parts, call, None, looked=looks)))
+        found = look(self.parts, call) if looks else None
+        if found is not None and found.outcome is Outcome.HIT:
+            return found
+        steps = lookup(self.parts, call, None, looked=looks, found=found)
+        return _raised(self._sync_driver.run(steps))
 
     def close(self, land_within_s: float = LAND_WITHIN_S) -> None:
         """Lets flights land for a while, tells the counts, and lets go of the store."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from llm_cache import store_calls
 from llm_cache.codec import DecodeError, NotStorable, is_immutable
 from llm_cache.entry import Entry, Freshness, judge
+from llm_cache.errors import RecursiveGenerationError
 from llm_cache.flights import Abandoned, Failed, Landed, current_flight
 from llm_cache.leasing import landed_from, take_lease
 from llm_cache.params import redact
@@ -27,45 +28,105 @@ if TYPE_CHECKING:
     from llm_cache.steps import Call, Parts, Steps
 
 TIME_TO_LAND_S: Final = 1.0
+_GOOD_FOR: Final = {
+    Freshness.FRESH: Outcome.HIT,
+    Freshness.STALE: Outcome.STALE,
+    Freshness.FALLBACK: Outcome.FALLBACK,
+}
 _log: Final = logging.getLogger("llm_cache")
 
 
 def look(parts: Parts, call: Call) -> Answer | None:
-    """The answer from the store, if there is a fresh one; None if not. Blocks while it reads."""
+    """What the store has that may be an answer: fresh, stale, or to fall back on. Blocks."""
     key = call.identity.key
     stamp = parts.tier.stamp(key)
     entry = store_calls.read(parts, key)
     if entry is None:
         return None
     now = parts.clock()
-    if judge(entry, call.policy, now) is not Freshness.FRESH:
+    outcome = _GOOD_FOR.get(judge(entry, call.policy, now))
+    if outcome is None:
         return None
     try:
         value = call.codec.decode(entry.body, entry.encoding)
     except DecodeError as error:
         _log.debug("%s: made again: %s", call.identity.prefix, error)
         return None
-    parts.tier.put(entry, stamp)
-    parts.usage.hit(Use(entry), now)
-    return Answer(value, Outcome.HIT, entry)
+    if outcome is Outcome.HIT:
+        parts.tier.put(entry, stamp)
+        parts.usage.hit(Use(entry), now)
+    return Answer(value, outcome, entry)
 
 
 def lookup(
-    parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None, *, looked: bool
+    parts: Parts,
+    call: Call,
+    loop: asyncio.AbstractEventLoop | None,
+    *,
+    looked: bool,
+    found: Answer | None = None,
 ) -> Steps[Answer | Failed]:
     """Answers one request: from the store, from a flight under way, or by launching one.
 
     `loop` is the event loop that a flight of this caller's is to run on, None for a thread;
-    `looked` says that the store has just been looked at.
+    `looked` says that the store has just been looked at, and `found` what was there.
     """
     result: Answer | Failed | None = None
     while result is None:
         if not looked and not call.refresh:
-            result = yield Read(partial(look, parts, call))
-        if result is None:
-            result = yield from _from_flight(parts, call, loop)
+            found = yield Read(partial(look, parts, call))
+        result = yield from _from_found(parts, call, loop, found)
         looked = False
     return result
+
+
+def _from_found(
+    parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None, found: Answer | None
+) -> Steps[Answer | Failed | None]:
+    """The answer that was found, if it is good enough; else that of a flight."""
+    if found is None:
+        return (yield from _from_flight(parts, call, loop))
+    if found.outcome is Outcome.HIT:
+        return found
+    generator = parts.generators.of(call.identity.prefix)
+    if found.outcome is Outcome.STALE:
+        if generator.lets_through():
+            yield from _refresh_behind(parts, call, loop)
+        _count_old(parts, found, "stale_hits")
+        return found
+    if not generator.lets_through():
+        return _fallen_back(parts, found)
+    ending = yield from _from_flight(parts, call, loop)
+    if isinstance(ending, Failed) and not isinstance(ending.error, RecursiveGenerationError):
+        return _fallen_back(parts, found, ending.error)
+    return ending
+
+
+def _refresh_behind(
+    parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None
+) -> Steps[None]:
+    """Has a stale value made anew, for those who come later."""
+    flight, leads = parts.flights.join(call.identity, None, loop, refresh=False)
+    if leads:
+        yield Launch(flight, _fly(parts, call, flight), call.policy.timeout, waits=False)
+
+
+def _fallen_back(parts: Parts, found: Answer, error: Exception | None = None) -> Answer:
+    """An old answer, since there is no new one."""
+    _count_old(parts, found, "fallbacks")
+    if found.entry is not None and error is not None:
+        prefix = found.entry.prefix
+        parts.notices.once(
+            ("fallback", prefix), "%s: the generator fails, older entries answer: %r", prefix, error
+        )
+    return found
+
+
+def _count_old(parts: Parts, found: Answer, name: str) -> None:
+    entry = found.entry
+    if entry is not None:
+        saved = {name: 1, "saved_seconds": entry.generation_seconds or 0.0}
+        parts.usage.count(entry.tenant, entry.prefix, entry.model, **saved)
 
 
 def _from_flight(
@@ -135,6 +196,9 @@ def _fly(parts: Parts, call: Call, flight: Flight) -> Steps[None]:
         raise
     if isinstance(ending, Failed):
         parts.usage.count(call.identity.tenant, call.identity.prefix, errors=1)
+        parts.generators.of(call.identity.prefix).failed()
+    elif not ending.was_fresh:
+        parts.generators.of(call.identity.prefix).succeeded()
     store_calls.land(parts, flight, ending)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DAY_S: Final = 86_400.0
 DEFAULT_TTL_S: Final = DAY_S
 DEFAULT_TIMEOUT_S: Final = 300.0
+_DURATIONS: Final = ("ttl", "grace", "stale_if_error", "timeout", "lock_timeout")
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -29,6 +30,8 @@ class CachePolicy:
     Args:
         ttl: how long an entry is fresh: `"7d"`, a timedelta, `"forever"`; 0 means "do not keep".
         ttl_hours: the same as a number of hours; not together with `ttl`.
+        grace: how long after its ttl an entry is still given, while one generation makes it anew.
+        stale_if_error: how long after its ttl an entry is given when the generator fails.
         version: the revision of how the content is made; part of the key.
         timeout: how long a generator may run, `"forever"` for no limit.
         lock_timeout: how long a caller waits for another's generation before it makes its own.
@@ -38,6 +41,8 @@ class CachePolicy:
     """
 
     ttl: float | None
+    grace: float | None
+    stale_if_error: float | None
     version: str | None
     timeout: float | None
     lock_timeout: float | None
@@ -47,6 +52,8 @@ class CachePolicy:
         *,
         ttl: Duration | None = None,
         ttl_hours: float | None = None,
+        grace: Duration | None = None,
+        stale_if_error: Duration | None = None,
         version: str | None = None,
         timeout: Duration | None = None,
         lock_timeout: Duration | None = None,
@@ -60,6 +67,8 @@ class CachePolicy:
         put = object.__setattr__
         seconds = _seconds("ttl", ttl)
         put(self, "ttl", _hours(ttl_hours) if seconds is None else seconds)
+        put(self, "grace", _seconds("grace", grace))
+        put(self, "stale_if_error", _seconds("stale_if_error", stale_if_error))
         put(self, "version", version)
         put(self, "timeout", _seconds("timeout", timeout))
         put(self, "lock_timeout", _seconds("lock_timeout", lock_timeout))
@@ -67,7 +76,7 @@ class CachePolicy:
     def over(self, other: CachePolicy) -> CachePolicy:
         """One policy of two: each field is this one's, or the other's where this says nothing."""
         merged = CachePolicy()
-        for name in ("ttl", "version", "timeout", "lock_timeout"):
+        for name in (*_DURATIONS, "version"):
             own = getattr(self, name)
             object.__setattr__(merged, name, getattr(other, name) if own is None else own)
         return merged
@@ -76,7 +85,7 @@ class CachePolicy:
         """Only what is set, in the form the constructor takes."""
         shown = [
             f"{name}={format_duration(seconds)!r}"
-            for name in ("ttl", "timeout", "lock_timeout")
+            for name in _DURATIONS
             if (seconds := getattr(self, name)) is not None
         ]
         if self.version is not None:
@@ -186,6 +195,8 @@ class PolicyTable:
             decorator_ttl=decorator.ttl,
             defaults_ttl=self.defaults.ttl,
             builtin_ttl=DEFAULT_TTL_S if builtin is None else builtin,
+            grace=_first((source.grace for source in nearest), 0.0),
+            stale_if_error=_first((source.stale_if_error for source in nearest), 0.0),
             version=next((s.version for s in nearest if s.version is not None), ""),
             timeout=timeout,
             lock_timeout=_first((source.lock_timeout for source in nearest), timeout),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from llm_cache.codec import Codec
     from llm_cache.entry import Entry
     from llm_cache.flights import Flight, Flights
+    from llm_cache.generators import Generators
     from llm_cache.keys import Identity
     from llm_cache.memory_tier import MemoryTier
     from llm_cache.notices import Notices
@@ -34,6 +35,8 @@ class Outcome(StrEnum):
     """How a request was answered."""
 
     HIT = "hit"
+    STALE = "stale"
+    FALLBACK = "fallback"
     MISS = "miss"
     COALESCED = "coalesced"
     BYPASS = "bypass"
@@ -71,6 +74,7 @@ class Parts:
     notices: Notices
     reads: Circuit
     writes: Circuit
+    generators: Generators
     max_value_bytes: int
     clock: Callable[[], float]
     monotonic: Callable[[], float] = time.monotonic
@@ -85,11 +89,15 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Begin a flight, detached from its callers: None."""
+    """Begin a flight, detached from its callers: None.
+
+    One that nobody `waits` for never runs on its caller's thread.
+    """
 
     flight: Flight
     steps: Steps[None]
     timeout_s: float
+    waits: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,9 +67,9 @@ class SyncDriver:
         match step:
             case Read(call) | Block(call):
                 return call()
-            case Launch(flight, steps, timeout_s):
+            case Launch(flight, steps, timeout_s, waits):
                 fly = partial(self._fly, flight, steps)
-                if math.isinf(timeout_s):
+                if math.isinf(timeout_s) and waits:
                     contextvars.copy_context().run(fly)
                 else:
                     start_thread(f"llm-cache flight {flight.identity.prefix}", fly)

@@ -57,6 +57,7 @@ FLOORS = {
     # what holds state
     "circuit": 2,
     "flights": 2,
+    "generators": 2,
     "memory_tier": 2,
     "stores.sqlite": 2,
     "threads": 2,

@@ -40,7 +40,7 @@ BAD_DURATIONS += [timedelta(seconds=-1), timedelta.max, 10**400, "9" * 400 + "d"
 
 
 @pytest.mark.parametrize("value", BAD_DURATIONS, ids=range(len(BAD_DURATIONS)))
-@pytest.mark.parametrize("field", ["ttl", "timeout", "lock_timeout"])
+@pytest.mark.parametrize("field", ["ttl", "grace", "stale_if_error", "timeout", "lock_timeout"])
 def test_a_wrong_duration_names_its_field(field, value):
     """A duration without a unit, below zero or over a century is a ConfigError."""
     with pytest.raises(ConfigError, match=f"^{field}: ") as raised:
@@ -129,6 +129,8 @@ def test_the_nearest_source_decides_each_field(present):
     assert version == nearest(("c", "p", "d", "f"), present, "")
     assert resolved("timeout", hours, present).timeout == nearest(seconds, present, 300)
     assert resolved("lock_timeout", hours, present).lock_timeout == nearest(seconds, present, 300)
+    for name in ("grace", "stale_if_error"):
+        assert getattr(resolved(name, hours, present), name) == nearest(seconds, present, 0)
     ttl, source = resolved("ttl", hours, present).ttl()
     assert ttl == nearest(seconds, present, DAY_S)
     assert source == nearest(SOURCES, present, "built-in")

@@ -15,6 +15,8 @@ from tests.conformance.samples import T0, Clock
 GUARD_S = 30.0
 COUNTS = {
     "hits",
+    "stale_hits",
+    "fallbacks",
     "misses",
     "coalesced",
     "bypassed",

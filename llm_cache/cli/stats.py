@@ -22,7 +22,8 @@ Counts: TypeAlias = dict[str, Any]
 ALL_PREFIXES: Final = "*"
 FIELDS: Final = (
     "entries", "size_bytes", "value_bytes", "hits", "misses", "coalesced", "bypassed", "errors",
-    "not_stored", "evictions", "generations", "generation_seconds", "saved_seconds",
+    "not_stored", "evictions", "generations", "generation_seconds", "saved_seconds", "stale_hits",
+    "fallbacks",
 )  # fmt: skip
 _MAIN_BAR: Final = range(4, 41)
 _SMALL_BAR: Final = range(4, 25)
@@ -36,10 +37,11 @@ _BESIDE_SMALL_BAR: Final = 64
 def command(session: Session, *, as_json: bool) -> None:
     """Show what the cache holds, how often it had the answer, and what that saved.
 
-    The hit rate is hits of hits and misses; coalesced requests waited for another's generation.
+    The hit rate is hits, stale ones too, of all answers but coalesced ones, which waited for
+    another's generation.
     In a pipe "*", for all, and then every prefix is a line: its name, entries, bytes, bytes before
     compression, hits, misses, coalesced, bypassed, errors, not stored, evictions, generations,
-    seconds spent to generate, seconds saved.
+    seconds spent to generate, seconds saved, stale hits, fallbacks.
 
     \b
     Examples:
@@ -59,9 +61,10 @@ def command(session: Session, *, as_json: bool) -> None:
 
 
 def hit_rate(counts: Counts) -> float | None:
-    """The share of hits in what was asked for; None where nothing was."""
-    asked = counts["hits"] + counts["misses"]
-    return counts["hits"] / asked if asked else None
+    """The share of hits, stale ones too, in what was asked for; None where nothing was."""
+    hits = counts["hits"] + counts["stale_hits"]
+    asked = hits + counts["fallbacks"] + counts["misses"]
+    return hits / asked if asked else None
 
 
 def _as_json(stats: Counts, sweepable: Removed) -> dict[str, object]:
@@ -108,6 +111,8 @@ def _draw_rate(screen: Screen, total: Counts) -> None:
         counted(total["misses"], "miss", "misses"),
         f"{total['coalesced']:,} coalesced",
     ]
+    if total["stale_hits"]:
+        told.insert(1, f"{total['stale_hits']:,} stale")
     beside = f"  {percent(rate, digits=1)}   {'   '.join(told)}"
     cells = _within(screen.columns - len("hit rate   ") - len(beside), _MAIN_BAR)
     screen.line("hit rate   ", bar(rate, cells, screen=screen), beside)
@@ -118,6 +123,7 @@ def _draw_trouble(screen: Screen, total: Counts) -> None:
     told = [
         counted(total[name], one, many)
         for name, one, many in (
+            ("fallbacks", "answer of an older entry", "answers of older entries"),
             ("errors", "error", "errors"),
             ("not_stored", "value not kept", "values not kept"),
             ("evictions", "eviction", "evictions"),

@@ -59,6 +59,8 @@ class PrefixConfig(Settings):
     _also_known: ClassVar[tuple[str, ...]] = ("ttl_hours",)
 
     ttl: Annotated[float | None, PlainValidator(check.seconds)] = None
+    grace: Annotated[float | None, PlainValidator(check.seconds)] = None
+    stale_if_error: Annotated[float | None, PlainValidator(check.seconds)] = None
     version: Annotated[str | None, PlainValidator(check.text)] = None
     timeout: Annotated[float | None, PlainValidator(check.seconds)] = None
     lock_timeout: Annotated[float | None, PlainValidator(check.seconds)] = None
@@ -70,6 +72,8 @@ class PrefixConfig(Settings):
             *,
             ttl: Duration | None = None,
             ttl_hours: float | None = None,
+            grace: Duration | None = None,
+            stale_if_error: Duration | None = None,
             version: str | None = None,
             timeout: Duration | None = None,
             lock_timeout: Duration | None = None,
@@ -94,6 +98,8 @@ class PrefixConfig(Settings):
         """The same as a policy."""
         return CachePolicy(
             ttl=_duration_text(self.ttl),
+            grace=_duration_text(self.grace),
+            stale_if_error=_duration_text(self.stale_if_error),
             version=self.version,
             timeout=_duration_text(self.timeout),
             lock_timeout=_duration_text(self.lock_timeout),
@@ -153,6 +159,8 @@ def settings_of_policy(value: object) -> object:
         return value
     said = {
         "ttl": _duration_text(value.ttl),
+        "grace": _duration_text(value.grace),
+        "stale_if_error": _duration_text(value.stale_if_error),
         "version": value.version,
         "timeout": _duration_text(value.timeout),
         "lock_timeout": _duration_text(value.lock_timeout),

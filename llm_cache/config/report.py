@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from llm_cache.config.lines import KeyPath
 
 _SIZES: Final = frozenset({"max_memory", "max_disk", "max_value", "min_free"})
-_DURATIONS: Final = frozenset({"ttl", "timeout", "lock_timeout", "lease"})
+_DURATIONS: Final = frozenset(
+    {"ttl", "grace", "stale_if_error", "timeout", "lock_timeout", "lease"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ def _builtin(config: CacheConfig) -> dict[str, dict[str, Any]]:
     timeout = config.defaults.timeout
     defaults: dict[str, Any] = {
         "ttl": DEFAULT_TTL_S,
+        "grace": 0.0,
+        "stale_if_error": 0.0,
         "version": "",
         "timeout": DEFAULT_TIMEOUT_S,
         "lock_timeout": DEFAULT_TIMEOUT_S if timeout is None else timeout,

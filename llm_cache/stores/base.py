@@ -63,6 +63,8 @@ class Usage:
     """Counts of how requests were answered, and what was generated and saved meanwhile."""
 
     hits: int = 0
+    stale_hits: int = 0
+    fallbacks: int = 0
     misses: int = 0
     coalesced: int = 0
     bypassed: int = 0

@@ -90,7 +90,14 @@ def test_ttl_of_a_prefix(said: dict[str, Any], ttl_s: float | None):
 
 def test_policy_stands_for_a_prefix():
     """What is already a policy need not be taken apart."""
-    policy = CachePolicy(ttl="90s", version="2", timeout="forever", lock_timeout="1ms")
+    policy = CachePolicy(
+        ttl="90s",
+        grace="1m",
+        stale_if_error="3d",
+        version="2",
+        timeout="forever",
+        lock_timeout="1ms",
+    )
     table = CacheConfig(prefixes={"x": policy}, defaults=policy).policies()
     assert table.prefixes["x"] == policy
     assert table.defaults == policy
@@ -98,8 +105,14 @@ def test_policy_stands_for_a_prefix():
 
 def test_every_field_of_a_prefix_reaches_its_policy():
     """Nothing that a file can say is lost on the way."""
-    said = PrefixConfig(ttl="1h", version="v", timeout="2m", lock_timeout="3m")
-    assert said.policy() == CachePolicy(ttl="1h", version="v", timeout="2m", lock_timeout="3m")
+    durations = ("ttl", "grace", "stale_if_error", "timeout", "lock_timeout")
+    said = {name: f"{minutes}m" for minutes, name in enumerate(durations, 1)}
+    policy = PrefixConfig(**said, version="v").policy()
+    assert policy == CachePolicy(**said, version="v")
+    assert [getattr(policy, name) for name in PrefixConfig.model_fields] == [
+        "v" if name == "version" else 60.0 * int(said[name][:-1])
+        for name in PrefixConfig.model_fields
+    ]
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -152,7 +165,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"defaults": {"[key]": 1}},
         'defaults."[key]" is unknown; known here',
     ),
-    "constructor's own": ({"defaults": {"self": 1}}, "defaults.self is unknown; known here: lock_"),
+    "constructor's own": (
+        {"defaults": {"self": 1}},
+        "defaults.self is unknown; known here: g",
+    ),
     "two ttls": (
         {"defaults": {"ttl": "1h", "ttl_hours": 1}},
         "defaults.ttl_hours is given beside ttl: keep one of them",

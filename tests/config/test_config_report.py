@@ -47,6 +47,8 @@ def test_all_builtin_settings_are_shown(tmp_path: Path):
         "cache.allow_shared_dir = false (built-in)",
         "cache.allow_network_fs = false (built-in)",
         "defaults.ttl = 24h (built-in)",
+        "defaults.grace = 0s (built-in)",
+        "defaults.stale_if_error = 0s (built-in)",
         'defaults.version = "" (built-in)',
         "defaults.timeout = 5m (built-in)",
         "defaults.lock_timeout = 5m (built-in)",

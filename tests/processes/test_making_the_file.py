@@ -5,7 +5,7 @@ import json
 import pytest
 
 PROCESSES = 8
-ROUNDS = 4
+ROUNDS = 2
 
 MAKES = """
 own = hear()
