@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from llm_cache.policy import CachePolicy
     from llm_cache.process import get_cache, set_cache
+    from llm_cache.result import Outcome, Result
     from llm_cache.stores.base import Removed
 
 __version__ = "0.1.0"
@@ -40,11 +41,13 @@ _HOMES = {
     "GenerationTimeoutError": "errors",
     "KeyParamError": "errors",
     "LLMCache": "cache",
+    "Outcome": "result",
     "PrefixConflictError": "errors",
     "PrefixError": "errors",
     "RecursiveGenerationError": "errors",
     "Removed": "stores.base",
     "ReplayMissError": "errors",
+    "Result": "result",
     "StoreError": "errors",
     "cached_llm_call": "decorator",
     "get_cache": "process",
@@ -65,11 +68,13 @@ __all__ = [
     "GenerationTimeoutError",
     "KeyParamError",
     "LLMCache",
+    "Outcome",
     "PrefixConflictError",
     "PrefixError",
     "RecursiveGenerationError",
     "Removed",
     "ReplayMissError",
+    "Result",
     "StoreError",
     "cached_llm_call",
     "get_cache",

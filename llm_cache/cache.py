@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from llm_cache.policy import CachePolicy
+    from llm_cache.result import Result
     from llm_cache.steps import Call
     from llm_cache.units import Duration
     from llm_cache.warm import WarmEvent, WarmReport
@@ -151,6 +153,80 @@ class LLMCache(Management):
         value = self.engine.from_memory(call.identity, call.policy, call.codec)
         return self.engine.answer_sync(call).value if value is NOT_IN_MEMORY else value
 
+    @overload
+    async def lookup(
+        self,
+        /,
+        prefix: str,
+        generator: Callable[[], Awaitable[T]],
+        ttl: Duration | None = None,
+        policy: CachePolicy | None = None,
+        params: Mapping[str, object] | None = None,
+        **named: object,
+    ) -> Result[T]: ...
+    @overload
+    async def lookup(
+        self,
+        /,
+        prefix: str,
+        generator: Callable[[], T],
+        ttl: Duration | None = None,
+        policy: CachePolicy | None = None,
+        params: Mapping[str, object] | None = None,
+        **named: object,
+    ) -> Result[T]: ...
+    async def lookup(
+        self,
+        /,
+        prefix: str,
+        generator: Callable[[], Any],
+        ttl: Duration | None = None,
+        policy: CachePolicy | None = None,
+        params: Mapping[str, object] | None = None,
+        **named: object,
+    ) -> Result[Any]:
+        """As `get_or_generate`, and how the value was come by: a `Result`."""
+        call = self._call(prefix, generator, with_ttl(policy, ttl), params, named)
+        result = self.engine.result_from_memory(call) or await self.engine.answer(call)
+        return _with_codec(result, call)
+
+    @overload
+    def lookup_sync(
+        self,
+        /,
+        prefix: str,
+        generator: Callable[[], Awaitable[T]],
+        ttl: Duration | None = None,
+        policy: CachePolicy | None = None,
+        params: Mapping[str, object] | None = None,
+        **named: object,
+    ) -> Result[T]: ...
+    @overload
+    def lookup_sync(
+        self,
+        /,
+        prefix: str,
+        generator: Callable[[], T],
+        ttl: Duration | None = None,
+        policy: CachePolicy | None = None,
+        params: Mapping[str, object] | None = None,
+        **named: object,
+    ) -> Result[T]: ...
+    def lookup_sync(
+        self,
+        /,
+        prefix: str,
+        generator: Callable[[], Any],
+        ttl: Duration | None = None,
+        policy: CachePolicy | None = None,
+        params: Mapping[str, object] | None = None,
+        **named: object,
+    ) -> Result[Any]:
+        """As `get_or_generate_sync`, and how the value was come by: a `Result`."""
+        call = self._call(prefix, generator, with_ttl(policy, ttl), params, named)
+        result = self.engine.result_from_memory(call) or self.engine.answer_sync(call)
+        return _with_codec(result, call)
+
     def warm_plan(
         self,
         calls: Mapping[Callable[..., Any], Iterable[Mapping[str, Any]]] | None = None,
@@ -239,3 +315,10 @@ class LLMCache(Management):
     ) -> Call:
         codec = codec_of(generator)
         return make_call(self.engine, prefix, generator, policy, params, named, codec)
+
+
+def _with_codec(result: Result[T], call: Call) -> Result[T]:
+    """With an entry whose value is of the type that was asked for."""
+    if result.entry is None:
+        return result
+    return replace(result, entry=replace(result.entry, codec=call.codec))

@@ -16,7 +16,8 @@ from llm_cache.generators import Generators
 from llm_cache.lookup import look, lookup
 from llm_cache.memory_tier import MemoryTier
 from llm_cache.notices import Notices
-from llm_cache.steps import Answer, Call, Outcome, Parts
+from llm_cache.result import Outcome, Result
+from llm_cache.steps import Call, Parts
 from llm_cache.stores.sqlite import SqliteStore
 from llm_cache.sync_driver import SyncDriver, call_sync
 from llm_cache.threads import DaemonPool
@@ -121,6 +122,14 @@ class Engine:
             usage.wake()
         return value
 
+    def result_from_memory(self, call: Call) -> Result[Any] | None:
+        """As `from_memory`, with the entry."""
+        slot = self.slot(call.identity.key)
+        if slot is None:
+            return None
+        value = self.from_slot(slot, call.policy, call.codec)
+        return None if value is NOT_IN_MEMORY else Result(value, Outcome.HIT, slot.entry)
+
     @cached_property
     def _async_driver(self) -> AsyncDriver:
         from llm_cache.async_driver import AsyncDriver  # asyncio is slow to import
@@ -131,10 +140,10 @@ class Engine:
         """Calls something that blocks on a thread, and awaits what it returns."""
         return await self._async_driver.off_loop(call)
 
-    async def answer(self, call: Call) -> Answer:
+    async def answer(self, call: Call) -> Result[Any]:
         """Answers on the running event loop; raises what the generator raises."""
         if self._is_bypassed(call):
-            return Answer(await self._async_driver.call(call.generator), Outcome.BYPASS)
+            return Result(await self._async_driver.call(call.generator), Outcome.BYPASS)
         looks = self._looks_inline(call)
         found = look(self.parts, call) if looks else None
         if found is not None and found.outcome is Outcome.HIT:
@@ -142,10 +151,10 @@ class Engine:
         steps = lookup(self.parts, call, running_loop(), looked=looks, found=found)
         return _raised(await self._async_driver.run(steps))
 
-    def answer_sync(self, call: Call) -> Answer:
+    def answer_sync(self, call: Call) -> Result[Any]:
         """Answers by blocking this thread; raises what the generator raises."""
         if self._is_bypassed(call):
-            return Answer(call_sync(call.generator), Outcome.BYPASS)
+            return Result(call_sync(call.generator), Outcome.BYPASS)
         looks = self._looks_inline(call)
         found = look(self.parts, call) if looks else None
         if found is not None and found.outcome is Outcome.HIT:
@@ -186,7 +195,7 @@ class Engine:
         return True
 
 
-def _raised(result: Answer | Failed) -> Answer:
+def _raised(result: Result[Any] | Failed) -> Result[Any]:
     if isinstance(result, Failed):
         # With the traceback as it was: raised in every waiter, it would grow with each of them.
         raise result.error.with_traceback(result.traceback)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache import store_calls
 from llm_cache.codec import DecodeError, NotStorable, is_immutable
@@ -18,7 +18,8 @@ from llm_cache.errors import RecursiveGenerationError
 from llm_cache.flights import Abandoned, Failed, Landed, current_flight
 from llm_cache.leasing import landed_from, take_lease
 from llm_cache.params import redact
-from llm_cache.steps import Answer, Generate, Launch, Outcome, Publish, Read, Wait
+from llm_cache.result import Outcome, Result
+from llm_cache.steps import Generate, Launch, Publish, Read, Wait
 from llm_cache.usage import Use
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _GOOD_FOR: Final = {
 _log: Final = logging.getLogger("llm_cache")
 
 
-def look(parts: Parts, call: Call) -> Answer | None:
+def look(parts: Parts, call: Call) -> Result[Any] | None:
     """What the store has that may be an answer: fresh, stale, or to fall back on. Blocks."""
     key = call.identity.key
     stamp = parts.tier.stamp(key)
@@ -55,7 +56,7 @@ def look(parts: Parts, call: Call) -> Answer | None:
     if outcome is Outcome.HIT:
         parts.tier.put(entry, stamp)
         parts.usage.hit(Use(entry), now)
-    return Answer(value, outcome, entry)
+    return Result(value, outcome, entry)
 
 
 def lookup(
@@ -64,14 +65,14 @@ def lookup(
     loop: asyncio.AbstractEventLoop | None,
     *,
     looked: bool,
-    found: Answer | None = None,
-) -> Steps[Answer | Failed]:
+    found: Result[Any] | None = None,
+) -> Steps[Result[Any] | Failed]:
     """Answers one request: from the store, from a flight under way, or by launching one.
 
     `loop` is the event loop that a flight of this caller's is to run on, None for a thread;
     `looked` says that the store has just been looked at, and `found` what was there.
     """
-    result: Answer | Failed | None = None
+    result: Result[Any] | Failed | None = None
     while result is None:
         if not looked and not call.refresh:
             found = yield Read(partial(look, parts, call))
@@ -81,8 +82,8 @@ def lookup(
 
 
 def _from_found(
-    parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None, found: Answer | None
-) -> Steps[Answer | Failed | None]:
+    parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None, found: Result[Any] | None
+) -> Steps[Result[Any] | Failed | None]:
     """The answer that was found, if it is good enough; else that of a flight."""
     if found is None:
         return (yield from _from_flight(parts, call, loop))
@@ -111,7 +112,7 @@ def _refresh_behind(
         yield Launch(flight, _fly(parts, call, flight), call.policy.timeout, waits=False)
 
 
-def _fallen_back(parts: Parts, found: Answer, error: Exception | None = None) -> Answer:
+def _fallen_back(parts: Parts, found: Result[Any], error: Exception | None = None) -> Result[Any]:
     """An old answer, since there is no new one."""
     _count_old(parts, found, "fallbacks")
     if found.entry is not None and error is not None:
@@ -122,7 +123,7 @@ def _fallen_back(parts: Parts, found: Answer, error: Exception | None = None) ->
     return found
 
 
-def _count_old(parts: Parts, found: Answer, name: str) -> None:
+def _count_old(parts: Parts, found: Result[Any], name: str) -> None:
     entry = found.entry
     if entry is not None:
         saved = {name: 1, "saved_seconds": entry.generation_seconds or 0.0}
@@ -131,7 +132,7 @@ def _count_old(parts: Parts, found: Answer, name: str) -> None:
 
 def _from_flight(
     parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None
-) -> Steps[Answer | Failed | None]:
+) -> Steps[Result[Any] | Failed | None]:
     """The end of the flight that makes this value; None if it was abandoned: look again."""
     # Kept, since a caller that is thrown away leaves in a context that is not its own.
     asker = current_flight.get()
@@ -158,7 +159,7 @@ def _from_flight(
             return (yield from _alone(parts, call))
 
 
-def _delivered(parts: Parts, call: Call, landed: Landed, *, leads: bool) -> Answer | None:
+def _delivered(parts: Parts, call: Call, landed: Landed, *, leads: bool) -> Result[Any] | None:
     """What a caller of a flight gets: a copy of its own; None if it is not of its type."""
     identity, entry = call.identity, landed.entry
     value = landed.value
@@ -169,19 +170,19 @@ def _delivered(parts: Parts, call: Call, landed: Landed, *, leads: bool) -> Answ
             return None
     if landed.was_fresh and not landed.has_waited and entry is not None:
         parts.usage.hit(Use(entry), parts.clock())
-        return Answer(value, Outcome.HIT, entry)
+        return Result(value, Outcome.HIT, entry)
     if leads and not landed.has_waited:
         parts.usage.count(identity.tenant, identity.prefix, misses=1)
-        return Answer(value, Outcome.MISS, entry)
+        return Result(value, Outcome.MISS, entry)
     parts.usage.count(identity.tenant, identity.prefix, coalesced=1)
-    return Answer(value, Outcome.COALESCED, entry)
+    return Result(value, Outcome.COALESCED, entry)
 
 
-def _alone(parts: Parts, call: Call) -> Steps[Answer | Failed]:
+def _alone(parts: Parts, call: Call) -> Steps[Result[Any] | Failed]:
     """Makes the value for this caller only, and keeps nothing: it could not wait for the flight."""
     parts.usage.count(call.identity.tenant, call.identity.prefix, misses=1, not_stored=1)
     made = yield _generate(call)
-    return made if isinstance(made, Failed) else Answer(made.value, Outcome.MISS)
+    return made if isinstance(made, Failed) else Result(made.value, Outcome.MISS)
 
 
 # The flight

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from llm_cache.errors import GenerationTimeoutError
@@ -13,7 +12,6 @@ from llm_cache.errors import GenerationTimeoutError
 if TYPE_CHECKING:
     from llm_cache.circuit import Circuit
     from llm_cache.codec import Codec
-    from llm_cache.entry import Entry
     from llm_cache.flights import Flight, Flights
     from llm_cache.generators import Generators
     from llm_cache.keys import Identity
@@ -31,17 +29,6 @@ LOOK_EVERY_S: Final = 0.25
 """How often a waiter looks whether another thread's event loop still runs its flight."""
 
 
-class Outcome(StrEnum):
-    """How a request was answered."""
-
-    HIT = "hit"
-    STALE = "stale"
-    FALLBACK = "fallback"
-    MISS = "miss"
-    COALESCED = "coalesced"
-    BYPASS = "bypass"
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request: what is asked for, how to make it, and under which policy."""
@@ -51,15 +38,6 @@ class Call:
     policy: Policy
     codec: Codec
     refresh: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a request gets; `entry` is None where the value cannot be kept."""
-
-    value: Any
-    outcome: Outcome
-    entry: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.async_driver import settled
 from llm_cache.entry import Freshness
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from llm_cache.engine import Engine
-    from llm_cache.steps import Answer
+    from llm_cache.result import Result
     from llm_cache.warm_plan import PlannedSet, WarmItem, WarmPlan
 
 FIRST_PAUSE_S: Final = 0.5
@@ -156,7 +156,7 @@ class Warming:
             answer = future.result()
         await self._engine.off_loop(partial(self._check_kept, item, answer))
 
-    def _check_kept(self, item: WarmItem, answer: Answer) -> None:
+    def _check_kept(self, item: WarmItem, answer: Result[Any]) -> None:
         """Lookups swallow the store's trouble; to be warm means to be kept."""
         key = item.call.identity.key
         if answer.entry is None:

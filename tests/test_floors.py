@@ -31,6 +31,7 @@ FLOORS = {
     "config": 1,
     "config.*": 1,
     "stamps": 1,
+    "result": 1,
     "stores": 1,
     "stores.base": 1,
     "stores.boot": 1,

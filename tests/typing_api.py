@@ -10,7 +10,9 @@ from llm_cache import (
     CachePolicy,
     Entry,
     LLMCache,
+    Outcome,
     Removed,
+    Result,
     cached_llm_call,
     get_cache,
     load_config,
@@ -66,6 +68,11 @@ async def called(cache: LLMCache) -> None:
     assert_type(await cache.get_or_generate("p", make, n=1), int)
     assert_type(await cache.get_or_generate("p", lambda: "text", ttl="1h"), str)
     assert_type(cache.get_or_generate_sync("p", make, params={"ttl": 1}), int)
+    assert_type(await cache.lookup("p", make, n=1), Result[int])
+    assert_type((await cache.lookup("p", lambda: "text", ttl="1h")).value, str)
+    assert_type(cache.lookup_sync("p", make, n=1), Result[int])
+    assert_type(cache.lookup_sync("p", lambda: [1]).entry, Entry | None)
+    assert_type(cache.lookup_sync("p", lambda: [1]).outcome, Outcome)
     assert_type(cache.get_or_generate_sync("p", generator=lambda: [1]), list[int])
     assert_type(cache.peek("p", n=1), Entry | None)
     assert_type(cache.prune(), Removed)
