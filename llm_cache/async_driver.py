@@ -43,9 +43,10 @@ class AsyncDriver:
     goes to a pool of threads.
     """
 
-    def __init__(self, parts: Parts, pool: DaemonPool) -> None:
+    def __init__(self, parts: Parts, pool: DaemonPool, publishing: DaemonPool) -> None:
         self._parts = parts
         self._pool = pool
+        self._publishing = publishing
 
     async def run(self, steps: Steps[T]) -> T:
         """Carries `steps` out to their end."""
@@ -92,7 +93,7 @@ class AsyncDriver:
             case Pause(seconds):
                 await asyncio.sleep(seconds)
             case Publish(write):
-                await settled(self._pool.submit(write), ACKNOWLEDGED_WITHIN_S)
+                await settled(self._publishing.submit(write), ACKNOWLEDGED_WITHIN_S)
         return None
 
     async def _generate(

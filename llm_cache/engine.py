@@ -90,7 +90,9 @@ class Engine:
         self.slot = self._tier.slot
         self._usage = self.parts.usage
         self.pool = DaemonPool("llm-cache store", POOL_THREADS)
-        self._sync_driver = SyncDriver(self.parts, self.pool)
+        # Of its own: what waits for a locked file must not keep others from finding that out.
+        self._publishing = DaemonPool("llm-cache publisher", POOL_THREADS)
+        self._sync_driver = SyncDriver(self.parts, self._publishing)
         self.__dict__.pop("_async_driver", None)
 
     def from_memory(self, identity: Identity, policy: Policy, codec: Codec) -> Any:  # noqa: ANN401
@@ -134,7 +136,7 @@ class Engine:
     def _async_driver(self) -> AsyncDriver:
         from llm_cache.async_driver import AsyncDriver  # asyncio is slow to import
 
-        return AsyncDriver(self.parts, self.pool)
+        return AsyncDriver(self.parts, self.pool, self._publishing)
 
     async def off_loop(self, call: Callable[[], T]) -> T:
         """Calls something that blocks on a thread, and awaits what it returns."""

@@ -65,8 +65,12 @@ current_flight: Final[contextvars.ContextVar[Flight | None]] = contextvars.Conte
 class Flight:
     """One generation under way. Its future gets an `Ending`, never an exception."""
 
-    def __init__(self, identity: Identity, loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(
+        self, identity: Identity, loop: asyncio.AbstractEventLoop | None, stamp: bytes
+    ) -> None:
         self.identity = identity
+        self.stamp = stamp
+        """From before its making began: while it is still the same, nobody has invalidated it."""
         self.loop = loop
         self.thread_id = threading.get_ident()
         self.future: Future[Ending] = Future()
@@ -119,17 +123,24 @@ class Flights:
         loop: asyncio.AbstractEventLoop | None,
         *,
         refresh: bool,
+        stamp: bytes,
     ) -> tuple[Flight, bool]:
         """The flight that makes this value, and whether the caller has to launch it, on `loop`.
+
+        Who asks after an invalidation, in whatever process, joins none that began before it: theirs
+        is not the `stamp` of now. Leases see to it that one of the two generates.
 
         Raises RecursiveGenerationError if that flight waits, directly or over others, for `asker`,
         the one in whose generator this code runs.
         """
         with self._lock:
             flight = self._open_to_join.get((identity.key, refresh))
+            if flight is not None and flight.stamp != stamp:
+                self._close_to_joining(flight)
+                flight = None
             leads = flight is None
             if flight is None:
-                flight = Flight(identity, loop)
+                flight = Flight(identity, loop, stamp)
                 self._open_to_join[identity.key, refresh] = flight
                 self._not_yet_stored.add(flight)
             elif asker is not None and _waits_for(flight, asker):

@@ -107,9 +107,10 @@ def _refresh_behind(
     parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None
 ) -> Steps[None]:
     """Has a stale value made anew, for those who come later."""
-    flight, leads = parts.flights.join(call.identity, None, loop, refresh=False)
+    stamp = store_calls.stamp(parts, call.identity.key)
+    flight, leads = parts.flights.join(call.identity, None, loop, refresh=False, stamp=stamp)
     if leads:
-        yield Launch(flight, _fly(parts, call, flight), call.policy.timeout, waits=False)
+        yield from _launch(parts, call, flight, waits=False)
 
 
 def _fallen_back(parts: Parts, found: Result[Any], error: Exception | None = None) -> Result[Any]:
@@ -136,10 +137,13 @@ def _from_flight(
     """The end of the flight that makes this value; None if it was abandoned: look again."""
     # Kept, since a caller that is thrown away leaves in a context that is not its own.
     asker = current_flight.get()
-    flight, leads = parts.flights.join(call.identity, asker, loop, refresh=call.refresh)
+    stamp = store_calls.stamp(parts, call.identity.key)
+    flight, leads = parts.flights.join(
+        call.identity, asker, loop, refresh=call.refresh, stamp=stamp
+    )
     try:
         if leads:
-            yield Launch(flight, _fly(parts, call, flight), call.policy.timeout)
+            yield from _launch(parts, call, flight)
         # A flight ends by its own timeout: who leads it waits for that, who joined gives it time.
         limit_s = math.inf if leads else call.policy.lock_timeout + TIME_TO_LAND_S
         ending = yield Wait(flight, limit_s)
@@ -157,6 +161,15 @@ def _from_flight(
             return None
         case _:
             return (yield from _alone(parts, call))
+
+
+def _launch(parts: Parts, call: Call, flight: Flight, *, waits: bool = True) -> Steps[None]:
+    try:
+        yield Launch(flight, _fly(parts, call, flight), call.policy.timeout, waits=waits)
+    except BaseException as error:
+        # No thread could be started, say: nobody is to wait for it.
+        store_calls.land(parts, flight, Abandoned(error))
+        raise
 
 
 def _delivered(parts: Parts, call: Call, landed: Landed, *, leads: bool) -> Result[Any] | None:
@@ -198,8 +211,6 @@ def _fly(parts: Parts, call: Call, flight: Flight) -> Steps[None]:
     if isinstance(ending, Failed):
         parts.usage.count(call.identity.tenant, call.identity.prefix, errors=1)
         parts.generators.of(call.identity.prefix).failed()
-    elif not ending.was_fresh:
-        parts.generators.of(call.identity.prefix).succeeded()
     store_calls.land(parts, flight, ending)
 
 
@@ -227,6 +238,7 @@ def _make(parts: Parts, call: Call, flight: Flight) -> Steps[Landed | Failed]:
     seconds = parts.monotonic() - begun
     if isinstance(made, Failed):
         return made
+    parts.generators.of(call.identity.prefix).succeeded()
     return (yield from _keep(parts, call, flight, made.value, seconds, stamp))
 
 

@@ -71,9 +71,13 @@ class FileStamps:
                 raise
             self._fd = os.open(path, flags | os.O_RDONLY)
             return
-        if os.fstat(self._fd).st_size < STAMP_BYTES * STAMPS:
-            os.fchmod(self._fd, 0o600)  # whatever the umask took away, the owner needs
-            self.renew_all()
+        try:
+            if os.fstat(self._fd).st_size < STAMP_BYTES * STAMPS:
+                os.fchmod(self._fd, 0o600)  # whatever the umask took away, the owner needs
+                self.renew_all()
+        except BaseException:
+            self.close()
+            raise
 
     def is_in_place(self) -> bool:
         """Whether others still find this very file."""

@@ -34,6 +34,14 @@ def read(parts: Parts, key: bytes) -> Entry | None:
     return entry
 
 
+def stamp(parts: Parts, key: bytes) -> bytes:
+    """The stamp of a key now; empty if there is none."""
+    try:
+        return parts.store.stamps.reader(key)()
+    except OSError:
+        return b""
+
+
 def acquire(
     parts: Parts, flight: Flight, suffices: Callable[[Entry], bool], askers: Sequence[Lease]
 ) -> Lease | Entry | Held | None:
@@ -41,6 +49,9 @@ def acquire(
     if not parts.writes.lets_through():
         return None
     try:
+        # Before the lease: an invalidation that comes after it voids that.
+        parts.store.open()
+        flight.stamp = stamp(parts, flight.identity.key)
         got = parts.store.acquire(flight.identity, suffices=suffices, askers=askers)
     except StoreError as error:
         parts.writes.failed()

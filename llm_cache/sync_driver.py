@@ -46,9 +46,9 @@ class SyncDriver:
     with a limit; under the timeout `forever` it runs on the caller's own thread.
     """
 
-    def __init__(self, parts: Parts, pool: DaemonPool) -> None:
+    def __init__(self, parts: Parts, publishing: DaemonPool) -> None:
         self._parts = parts
-        self._pool = pool
+        self._publishing = publishing
 
     def run(self, steps: Steps[T]) -> T:
         """Carries `steps` out to their end."""
@@ -80,7 +80,7 @@ class SyncDriver:
             case Pause(seconds):
                 time.sleep(seconds)
             case Publish(write):
-                concurrent.futures.wait([self._pool.submit(write)], ACKNOWLEDGED_WITHIN_S)
+                concurrent.futures.wait([self._publishing.submit(write)], ACKNOWLEDGED_WITHIN_S)
         return None
 
     def _fly(self, flight: Flight, steps: Steps[None]) -> None:

@@ -52,8 +52,8 @@ class DaemonPool:
             if self._idle > 0:
                 self._idle -= 1
             elif self._threads < self._size:
-                self._threads += 1
                 threading.Thread(target=self._work, name=self._name, daemon=True).start()
+                self._threads += 1
         self._jobs.put(job)
         return future
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
@@ -21,11 +22,13 @@ from llm_cache.stores.connection import (
     mode_of,
     run,
 )
-from llm_cache.stores.directory import DirectoryLock, refuse_link
+from llm_cache.stores.directory import DirectoryLock, inode, refuse_link, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+
+    from llm_cache.stores.directory import Inode
 
 CHECKPOINT_PAGES: Final = 1024
 """The log is written back into the file when it has grown by so many pages (4 MiB)."""
@@ -38,12 +41,12 @@ _IDLE_WITHIN_S: Final = 2.0
 _IMMUTABLE: Final = "immutable=1&"
 _log: Final = logging.getLogger("llm_cache")
 
-Inode = tuple[int, int] | None
-"""Device and inode of a file; None where there is none."""
 
-
-class ReplacedError(Exception):
+class ReplacedError(OSError):
     """The file that was opened is not the one at its path any more."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.ESTALE, "it was replaced, again and again: try again")
 
 
 class _Reader:
@@ -189,16 +192,17 @@ class Database:
             if self._is_closed:
                 return
             self._is_closed = True
-        locks = [self._writing, *(reader.lock for reader in list(self._readers))]
+            readers = list(self._readers)
+        locks = [self._writing, *(reader.lock for reader in readers)]
         held = [lock for lock in locks if lock.acquire(timeout=_IDLE_WITHIN_S)]
-        for reader in list(self._readers):
+        for reader in readers:
             _close(reader.connection)
             reader.connection = None
         if self._writes_over is not None:
+            leave = not (checkpoint and self.is_in_place())
+            self._writes_over.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(leave))
             with suppress(apsw.Error, OSError):
                 self._save_lost_log(self._writes_over)
-                leave = not (checkpoint and self.is_in_place())
-                self._writes_over.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(leave))
             _close(self._writes_over)
             self._writes_over = None
         if self._lock is not None:
@@ -208,7 +212,7 @@ class Database:
 
     def _save_lost_log(self, connection: apsw.Connection) -> None:
         """Where somebody removed the log, it is still open here, and nobody has begun another."""
-        if self._lock is None:
+        if self._lock is None or self._log_path.exists():
             return
         with self._lock.held(alone=True):
             if inode(self.path) == self.inode and not self._log_path.exists():
@@ -220,8 +224,9 @@ class Database:
             schema.refuse_foreign(self.path)
         self._lock = DirectoryLock(self.path.parent)
         try:
-            with self._lock.held(alone=not self.path.exists()):
-                self._prepare_file()
+            makes = not self.path.exists()
+            with self._lock.held(alone=makes):
+                self._prepare_file(may_make=makes)
                 self._writes_over = self._connect(self._write_wait, writes=True)
                 # A first read: from now on the log is there, and stays while this is open.
                 run(self._writes_over, "SELECT 1 FROM meta LIMIT 1")
@@ -230,8 +235,10 @@ class Database:
             self.close(checkpoint=False)
             raise
 
-    def _prepare_file(self) -> None:
+    def _prepare_file(self, *, may_make: bool) -> None:
         if not self.path.exists():
+            if not may_make:
+                raise ReplacedError  # just now: only who is alone may make it
             # The log of a file that is gone would be taken for that of the new one.
             rescue.move_leftovers_aside(self.path)
             schema.make(self.path, options=self._options)
@@ -246,7 +253,7 @@ class Database:
                 schema.refuse_other_versions(connection, str(self.path))
         except (apsw.CantOpenError, apsw.IOError):
             # Without a log nothing is missing from the file; one that comes shows in `_look`.
-            if _size(self._log_path):
+            if size_of(self._log_path):
                 raise
             self._options = _IMMUTABLE
         self._seen = self._look()
@@ -287,23 +294,7 @@ class Database:
 
     def _look(self) -> tuple[Inode, ...]:
         found = tuple(map(inode, self._looked_at))
-        return (*found, (0, _size(self._log_path))) if self._options == _IMMUTABLE else found
-
-
-def inode(path: Path) -> Inode:
-    """What tells a file from another that comes to its path."""
-    try:
-        facts = os.stat(path)  # noqa: PTH116 - Path.stat takes twice as long
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+        return (*found, (0, size_of(self._log_path))) if self._options == _IMMUTABLE else found
 
 
 def _may_write(path: Path) -> bool:

@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -108,6 +108,27 @@ def _file_system(path: Path, mount_table: bytes) -> str:
     return found
 
 
+Inode = tuple[int, int] | None
+"""Device and inode of a file; None where there is none."""
+
+
+def inode(path: Path) -> Inode:
+    """What tells a file from another that comes to its path."""
+    try:
+        facts = os.stat(path)  # noqa: PTH116 - Path.stat takes twice as long
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 class DirectoryLock:
     """Held shared while the file is written to, and alone while it is moved away.
 
@@ -120,7 +141,8 @@ class DirectoryLock:
         refuse_link(path)
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            os.fchmod(self._fd, 0o600)
+            with suppress(PermissionError):  # another user's, in a directory that is shared
+                os.fchmod(self._fd, 0o600)
         except OSError as error:
             if error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}:
                 raise

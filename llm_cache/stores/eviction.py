@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.stores.base import Group
 
@@ -29,7 +29,8 @@ class Eviction:
 
 def trash_bytes(read: Read) -> int:
     """About what the trash takes of the file."""
-    return int(read(f"SELECT ifnull(sum({_COST}), 0) FROM trash")[0][0])  # noqa: S608 - our own names
+    rows = read(f"SELECT ifnull(sum({_COST}), 0) FROM trash")  # noqa: S608 - our own names
+    return int(rows[0][0]) if rows else 0  # where the file is gone
 
 
 def plan(read: Read, expired: list[Clause], excess_bytes: int) -> Eviction:
@@ -39,10 +40,9 @@ def plan(read: Read, expired: list[Clause], excess_bytes: int) -> Eviction:
         "count(*), ifnull(sum(size_bytes), 0), ifnull(sum(generation_seconds), 0.0), "
         f"ifnull(sum({_COST}), 0)"
     )
-    *swept, swept_bytes = read(
-        f"SELECT {measures} FROM entries WHERE number IN ({where})",  # noqa: S608
-        bindings,
-    )[0]
+    found = read(f"SELECT {measures} FROM entries WHERE number IN ({where})", bindings)  # noqa: S608
+    nothing: tuple[Any, ...] = (0, 0, 0.0, 0)
+    *swept, swept_bytes = found[0] if found else nothing
     # Row by row up to where enough has gone: a running sum, so that no more is read than goes.
     rows = read(
         "SELECT number, size_bytes, seconds FROM ("  # noqa: S608 - our own conditions

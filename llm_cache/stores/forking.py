@@ -38,7 +38,8 @@ class _Forks:
         )
 
     def add(self, forkable: Forkable) -> None:
-        self._all.add(forkable)
+        with self._one_at_a_time:
+            self._all.add(forkable)
 
     def _before(self) -> None:
         self._one_at_a_time.acquire()

@@ -44,15 +44,20 @@ class Heartbeat:
     def hold(self, member: Beating) -> None:
         """`member` is holding something since just now."""
         with self._changed:
-            if member in self._due:
-                return
-            self._due[member] = self._monotonic() + member.beat_every_s
             if self._thread is None:
-                self._thread = threading.Thread(
+                thread = threading.Thread(
                     target=self._work, name="llm-cache heartbeat", daemon=True
                 )
-                self._thread.start()
-            self._changed.notify()
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    # Its lease lasts for as long as it is; the next one tries again.
+                    _log.debug("leases are not renewed: %s", error)
+                    return
+                self._thread = thread
+            if member not in self._due:
+                self._due[member] = self._monotonic() + member.beat_every_s
+                self._changed.notify()
 
     def _work(self) -> None:
         while True:

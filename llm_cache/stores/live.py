@@ -14,8 +14,8 @@ from llm_cache.stamps import FileStamps, NoStamps, ProcessStamps
 from llm_cache.stores import rescue
 from llm_cache.stores.connection import BUSY_WAIT_S
 from llm_cache.stores.damage import is_damage_of_file
-from llm_cache.stores.database import Database, Inode, ReplacedError, inode
-from llm_cache.stores.directory import DirectoryLock, prepare_directory
+from llm_cache.stores.database import Database, ReplacedError
+from llm_cache.stores.directory import DirectoryLock, inode, prepare_directory
 from llm_cache.stores.forking import closed_while_forking
 from llm_cache.stores.owners import Owner
 from llm_cache.stores.room import is_trouble_of_disk
@@ -27,9 +27,18 @@ if TYPE_CHECKING:
     import apsw
 
     from llm_cache.stamps import Stamps
+    from llm_cache.stores.directory import Inode
     from llm_cache.stores.room import Room
 
+_RESCUE_WAIT_S: Final = 2.0
+_TRIES: Final = 20
+"""How often in a row the file may be replaced, by forks say, before it is given up; it is mended
+once."""
 _log: Final = logging.getLogger("llm_cache")
+
+
+def _cost(error: Exception) -> int:
+    return 1 if isinstance(error, ReplacedError) else _TRIES
 
 
 class LiveDatabase:
@@ -82,12 +91,15 @@ class LiveDatabase:
                 msg = f"{self.path} is closed: open a new cache"
                 raise StoreError(msg)
             if self._database is None:
-                self._database = self._open()
+                try:
+                    self._database = self._open()
+                except ReplacedError:
+                    self._database = self._open()
             return self._database
 
     def read(self, sql: str, bindings: Any = (), *, wait_s: float = BUSY_WAIT_S) -> list[Any]:  # noqa: ANN401
         """The rows of a query; none where there is no file, which reading does not make."""
-        is_first_try = True
+        left = _TRIES
         while True:
             database = self._database
             if database is None:
@@ -97,25 +109,33 @@ class LiveDatabase:
             try:
                 return database.read(sql, bindings, wait_s=wait_s)
             except Exception as error:
-                if not is_first_try or not self._is_mended(database, error):
+                if left <= 0 or not self._is_mended(database, error):
                     raise
-            is_first_try = False
+                left -= _cost(error)
 
     @contextmanager
     def transaction(self) -> Generator[apsw.Connection]:
         """A write transaction on the file that is at the path now."""
         with ExitStack() as stack:
+            yield self._begin(stack)
+
+    def _begin(self, stack: ExitStack) -> apsw.Connection:
+        left = _TRIES
+        while True:
+            database = self._open_again_if_in_trouble()
             try:
-                database = self.open()
-                if database.trouble is not None:
-                    self._let_go(database, is_news=False)
-                    database = self.open()
-                connection = stack.enter_context(database.transaction())
+                return stack.enter_context(database.transaction())
             except Exception as error:
-                if not self._is_mended(self._database, error):
+                if left <= 0 or not self._is_mended(database, error):
                     raise
-                connection = stack.enter_context(self.open().transaction())
-            yield connection
+                left -= _cost(error)
+
+    def _open_again_if_in_trouble(self) -> Database:
+        database = self.open()
+        if database.trouble is None:
+            return database
+        self._let_go(database, is_news=False)
+        return self.open()
 
     def mend(self, error: BaseException | None) -> bool:
         """Goes on with a new file if `error` tells that this one is damaged; whether it did."""
@@ -164,6 +184,7 @@ class LiveDatabase:
         stamps = self._open_stamps()
         try:
             database = self._open_somehow()
+            self._refuse_others(stamps, database)
         except BaseException:
             if stamps is not self.stamps:
                 stamps.close()
@@ -175,6 +196,12 @@ class LiveDatabase:
             self.stamps.close()
             self.stamps = stamps
         return database
+
+    def _refuse_others(self, stamps: Stamps, database: Database) -> None:
+        """Raises ReplacedError where the stamps were replaced before the file was open."""
+        if isinstance(stamps, FileStamps) and not stamps.is_in_place():
+            database.close(checkpoint=False)
+            raise ReplacedError
 
     def _close_left(self) -> None:
         while self._left:
@@ -286,6 +313,7 @@ class LiveDatabase:
 
     def before_fork(self) -> None:
         """Closes the file, and keeps it closed; whoever wants it waits, and opens it again."""
+        self.wait_for_rescue(_RESCUE_WAIT_S)
         self._opening.acquire()
         if self._database is not None:
             self._left.append(self._database)

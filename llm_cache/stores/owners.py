@@ -6,6 +6,7 @@ it ends, also while a child of it lives on (a `flock` would stay with the child)
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -38,7 +39,8 @@ class Owner:
         self.name: Final = secrets.token_hex(16)
         self._fd = self._take_name()
         _own.add(self.name)
-        self._sweep()
+        with suppress(OSError):
+            self._sweep()
 
     def is_alive(self, name: str) -> bool:
         """Whether the process of that name still lives; a name that is none is dead."""
@@ -48,8 +50,9 @@ class Owner:
             return False
         try:
             fd = os.open(self._directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            return False
+        except OSError as error:
+            # Whoever cannot be looked at, for want of descriptors say, is not dead for that.
+            return error.errno not in {errno.ENOENT, errno.ELOOP}
         try:
             return _is_locked(fd)
         finally:

@@ -78,7 +78,8 @@ def measure(read: Read, condition: Clause, why: str) -> Group:
     where, bindings = condition
     measures = "count(*), ifnull(sum(size_bytes), 0), ifnull(sum(generation_seconds), 0.0)"
     sql = f"SELECT {measures} FROM entries WHERE {where}"  # noqa: S608 - our own conditions, values are bound
-    return Group(why, *read(sql, bindings)[0])
+    rows = read(sql, bindings)  # none where the file is gone
+    return Group(why, *rows[0]) if rows else Group(why, 0, 0)
 
 
 def remove(

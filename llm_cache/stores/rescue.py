@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import apsw
 
 from llm_cache.stores.connection import READ_WRITE, connect, run
+from llm_cache.stores.damage import is_damage_of_file
 from llm_cache.stores.rows import ENTRY_COLUMNS, DamagedRowError, to_entry
 
 if TYPE_CHECKING:
@@ -44,10 +45,14 @@ def is_damaged(path: Path) -> bool:
             return run(connection, "PRAGMA integrity_check(1)") != [("ok",)]
         finally:
             connection.close()
-    except apsw.CantOpenError:
-        return False
-    except (apsw.Error, UnicodeDecodeError):
+    except (apsw.CorruptError, apsw.NotADBError, apsw.FormatError, UnicodeDecodeError):
         return True
+    except apsw.InterruptError:
+        return True  # it took too long
+    except apsw.IOError as error:
+        return is_damage_of_file(error)
+    except apsw.Error:
+        return False  # it is locked, or there is no room, or no memory
 
 
 def move_aside(path: Path, now: float) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import logging
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -138,8 +139,15 @@ class SqliteStore:
         """The lease of a key, or the entry that has come meanwhile if it `suffices`."""
         with store_errors("take a lease in", self.path):
             self._live.open()
-            granting = self._writer.submit(lambda c: self._grant(c, identity, suffices, askers))
-            granted = self._patiently(granting)
+            # Where nothing can be kept, nobody is to wait for anybody.
+            self._room.check(0)
+            try:
+                granted = self._patiently(identity, suffices, askers)
+            except Exception as error:
+                if not (is_damage_of_file(error) and self._live.mend(error)):
+                    raise
+                self._live.open()
+                granted = self._patiently(identity, suffices, askers)
         if isinstance(granted, Lease):
             self._held[granted.token] = granted
             heartbeat().hold(self)
@@ -183,9 +191,13 @@ class SqliteStore:
                 self._live.open()
                 self._room.check(entry.size_bytes)
             was_kept = self._write("write to", write)
-        finally:
+        except StoreError:
             if lease is not None:
-                self._held.pop(lease.token, None)
+                with suppress(StoreError):
+                    self.release(lease)
+            raise
+        if lease is not None:
+            self._held.pop(lease.token, None)
         self._room.set_aside()
         return was_kept
 
@@ -283,8 +295,11 @@ class SqliteStore:
         leases.wait_no_more(connection, identity.key, askers)
         return found
 
-    def _patiently(self, granting: Future[Lease | Entry | Held]) -> Lease | Entry | Held:
+    def _patiently(
+        self, identity: Identity, suffices: Callable[[Entry], bool], askers: Sequence[Lease]
+    ) -> Lease | Entry | Held:
         """Waits as long as transactions come to their ends, however many there are before."""
+        granting = self._writer.submit(lambda c: self._grant(c, identity, suffices, askers))
         while True:
             concurrent.futures.wait([granting], _LOOK_EVERY_S)
             if granting.done():

@@ -68,10 +68,9 @@ class Writer:
                 msg = "the cache is closed: open a new one"
                 raise StoreError(msg)
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._work, name="llm-cache writer", daemon=True
-                )
-                self._thread.start()
+                thread = threading.Thread(target=self._work, name="llm-cache writer", daemon=True)
+                _start(thread)
+                self._thread = thread
             self._jobs.put(job)
         return job.done
 
@@ -118,6 +117,14 @@ class Writer:
                 _carry_out(connection, job, results)
         for job, result in results:
             job.done.set_result(result)
+
+
+def _start(thread: threading.Thread) -> None:
+    try:
+        thread.start()
+    except RuntimeError as error:
+        msg = f"cannot write: {error}"
+        raise StoreError(msg) from error
 
 
 def _carry_out(

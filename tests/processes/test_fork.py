@@ -98,6 +98,42 @@ cache.close()
 say(json.dumps(failures))
 """
 
+FORKS_IN_A_ROW = """
+cache = LLMCache(directory)
+stop = threading.Event()
+failures = []
+def work(name):
+    n = 0
+    while not stop.is_set():
+        n += 1
+        try:
+            assert cache.get_or_generate_sync(name, lambda: n, n=n) == n
+        except BaseException as error:
+            failures.append(repr(error))
+threads = [threading.Thread(target=work, args=(f"t{i}",)) for i in range(4)]
+for thread in threads: thread.start()
+for round in range(20):
+    pids = []
+    for _ in range(8):  # one after the other, as a server starts its workers
+        pid = os.fork()
+        if pid == 0: os._exit(0)
+        pids.append(pid)
+    for pid in pids: os.waitpid(pid, 0)
+stop.set()
+for thread in threads: thread.join(20)
+cache.close()
+say(json.dumps(failures))
+"""
+
+
+@pytest.mark.slow
+def test_forks_in_a_row_are_no_trouble_of_a_look_up(start):
+    """Each of them closes the file, and opening it again is what meets the next one."""
+    forking = start(FORKS_IN_A_ROW)
+    said = forking.says()
+    assert forking.ends() == (0, "")
+    assert said == "[]"
+
 
 @pytest.mark.slow
 def test_the_children_of_an_open_parent_lose_nothing(start):

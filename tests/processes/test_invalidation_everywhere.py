@@ -32,6 +32,38 @@ while hear() == "next":
     say("same" if after == before[0] else "anew")
 """
 
+JOINS = """
+go = threading.Event()
+def generator(value):
+    def generate():
+        say("generating")
+        go.wait(30)
+        return value
+    return generate
+config = CacheConfig(cache_dir=directory, max_memory_entries=ENTRIES)
+cache = LLMCache(config=config)
+cache.put("q", "opens the store")
+values = []
+def ask(value):
+    values.append(cache.get_or_generate_sync("p", generator(value), n=1))
+threads = [threading.Thread(target=ask, args=(value,)) for value in ("begun before", "begun after")]
+threads[0].start()
+hear()
+threads[1].start()
+hear()
+go.set()
+for thread in threads: thread.join()
+for value in values: say(value)
+assert cache.peek("p", n=1).value == "begun after"
+cache.close()
+"""
+
+INVALIDATES = """
+with LLMCache(directory) as cache:
+    cache.invalidate("p", n=1)
+say("invalidated")
+"""
+
 CHANGES = {
     "its entry": lambda cache: cache.invalidate("p", n=1),
     "its prefix": lambda cache: cache.invalidate_prefix("p"),
@@ -68,6 +100,22 @@ def test_whoever_asks_after_an_invalidation_does_not_wait_for_what_was_begun_bef
     assert first.says() == "begun before"
     assert first.says() == "landed"
     assert cache.peek("p", n=1).value == "begun after"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("max_memory_entries", [1000, 0])
+def test_nobody_joins_what_was_begun_before_an_invalidation_elsewhere(start, max_memory_entries):
+    """Two callers of one process, and between them another process invalidates."""
+    first = start(JOINS.replace("ENTRIES", str(max_memory_entries)))
+    assert first.says() == "generating"
+    other = start(INVALIDATES)
+    assert other.says() == "invalidated"
+    assert other.ends() == (0, "")
+    first.tell("ask again")
+    assert first.says() == "generating"
+    first.tell("both")
+    assert sorted([first.says(), first.says()]) == ["begun after", "begun before"]
+    assert first.ends() == (0, "")
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """How leases are kept in the file: what of a row counts, and what of it is the dead's."""
 
+import errno
 import os
 import re
 import subprocess
@@ -248,3 +249,49 @@ def test_a_transaction_that_takes_too_long_is_not_waited_for(store, raw, monkeyp
     monkeypatch.undo()
     granted(store, "behind the one that came late")
     assert isinstance(acquire(store), Lease)
+
+
+def test_a_put_that_fails_gives_its_lease_back(make_store, monkeypatch):
+    """Nobody waits for what will never come."""
+    here, there = make_store(), make_store()
+    lease = granted(here)
+    full = OSError(errno.ENOSPC, "make room")
+    monkeypatch.setattr(here._room, "check", lambda _: raises(full))
+    with pytest.raises(StoreError, match="make room"):
+        here.put(an_entry(), lease=lease)
+    with pytest.raises(StoreError, match="make room"):
+        acquire(here, 1)
+    monkeypatch.undo()
+    granted(here, 2)  # behind the release
+    assert isinstance(acquire(there), Lease)
+    assert not here._held.keys() & {lease.token}
+
+
+def raises(error):
+    """Raises it, where only an expression can stand."""
+    raise error
+
+
+def test_an_owner_that_cannot_be_looked_at_is_not_dead(planted, make_store, living, monkeypatch):
+    """A process that is out of descriptors takes nothing from those who live."""
+    lease = planted(owner=living)
+    store = make_store()
+    assert store.is_held(lease.key)
+    monkeypatch.setattr(os, "open", lambda *_, **__: raises(OSError(errno.EMFILE, "too many")))
+    assert store._live.owner.is_alive(living)
+
+
+def test_damage_that_only_a_lease_meets_is_mended(place, make_store, raw):
+    """The table of leases lies in pages of its own; what is sound elsewhere is taken over."""
+    store = make_store()
+    store.put(an_entry())
+    root = raw.value("SELECT rootpage FROM sqlite_schema WHERE name = 'leases'")
+    store.close()
+    with (place / sqlite.FILE_NAME).open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(b"\xff" * 4096)
+    again = make_store()
+    assert again.get(an_entry().key) == an_entry()
+    granted(again, 1)
+    again.close()
+    assert make_store().get(an_entry().key) == an_entry()
