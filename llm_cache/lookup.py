@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -92,7 +93,8 @@ def _from_found(
     generator = parts.generators.of(call.identity.prefix)
     if found.outcome is Outcome.STALE:
         if generator.lets_through():
-            yield from _refresh_behind(parts, call, loop)
+            with suppress(RuntimeError):  # no thread is to be had: there is an answer all the same
+                yield from _refresh_behind(parts, call, loop)
         _count_old(parts, found, "stale_hits")
         return found
     if not generator.lets_through():

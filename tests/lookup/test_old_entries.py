@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import threading
 
 import pytest
 
@@ -111,6 +112,21 @@ def test_a_stale_hit_never_waits_for_the_generator(cache, clock, gate):
     settled(cache)
     assert gate.calls == 1
     assert cache.get_or_generate_sync("p", gate.generate_sync, policy=policy) == "text"
+
+
+def test_a_stale_hit_needs_no_thread(cache, clock, ask, monkeypatch):
+    """Where none is to be had, nothing is made behind; the answer is there."""
+    ask()
+    clock.now += 1.5 * HOUR_S
+
+    def fails(thread):
+        msg = "can't start new thread"
+        raise RuntimeError(msg)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fails)
+        assert ask() == "made 1"
+    assert cache.engine.parts.flights.under_way() == []
 
 
 async def test_of_many_stale_hits_one_makes_it_anew(cache, clock, gate, until):
