@@ -20,11 +20,15 @@ if TYPE_CHECKING:
         RecursiveGenerationError,
         ReplayMissError,
         StoreError,
+        TenantRequiredError,
     )
-    from llm_cache.policy import CachePolicy
+    from llm_cache.events import Event
+    from llm_cache.policy import CachePolicy, Mode
     from llm_cache.process import get_cache, set_cache
-    from llm_cache.result import Outcome, Result
+    from llm_cache.result import Outcome, Reason, Result
+    from llm_cache.savings import Generated, Usage
     from llm_cache.stores.base import Removed
+    from llm_cache.why import Why
 
 __version__ = "0.1.0"
 
@@ -37,18 +41,25 @@ _HOMES = {
     "ConfigError": "errors",
     "Entry": "entry",
     "EntryInfo": "entry",
+    "Event": "events",
     "Freshness": "entry",
+    "Generated": "savings",
     "GenerationTimeoutError": "errors",
     "KeyParamError": "errors",
     "LLMCache": "cache",
+    "Mode": "policy",
     "Outcome": "result",
     "PrefixConflictError": "errors",
     "PrefixError": "errors",
+    "Reason": "result",
     "RecursiveGenerationError": "errors",
     "Removed": "stores.base",
     "ReplayMissError": "errors",
     "Result": "result",
     "StoreError": "errors",
+    "TenantRequiredError": "errors",
+    "Usage": "savings",
+    "Why": "why",
     "cached_llm_call": "decorator",
     "get_cache": "process",
     "load_config": "config",
@@ -64,18 +75,25 @@ __all__ = [
     "ConfigError",
     "Entry",
     "EntryInfo",
+    "Event",
     "Freshness",
+    "Generated",
     "GenerationTimeoutError",
     "KeyParamError",
     "LLMCache",
+    "Mode",
     "Outcome",
     "PrefixConflictError",
     "PrefixError",
+    "Reason",
     "RecursiveGenerationError",
     "Removed",
     "ReplayMissError",
     "Result",
     "StoreError",
+    "TenantRequiredError",
+    "Usage",
+    "Why",
     "cached_llm_call",
     "get_cache",
     "load_config",

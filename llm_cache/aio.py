@@ -44,6 +44,7 @@ class AsyncManagement:
         self.carry_out: Final = carry_out
 
     peek = _off_loop(Management.peek)
+    why = _off_loop(Management.why)
     put = _off_loop(Management.put)
     invalidate = _off_loop(Management.invalidate)
     invalidate_prefix = _off_loop(Management.invalidate_prefix)

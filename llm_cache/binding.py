@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
-from functools import cached_property
+import re
+import textwrap
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.errors import ConfigError, KeyParamError
-from llm_cache.keys import canonical_params, check_prefix
+from llm_cache.keys import Identity, canonical_params, check_prefix
+from llm_cache.policy import AUTO_VERSION
 from llm_cache.returns import codec_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import CodeType
 
     from llm_cache.codec import Codec
     from llm_cache.policy import CachePolicy
+    from llm_cache.policy_table import Policy
 
 
 def binding_of(function: Callable[..., Any]) -> Binding | None:
@@ -81,7 +87,54 @@ class Binding:
             params.update(named)
         return {name: value for name, value in params.items() if name not in self.exclude}
 
+    def identity(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], policy: Policy, tenant: str
+    ) -> Identity:
+        """What identifies a call with these arguments. Raises as `params_json` does."""
+        return Identity(self.prefix, self.params_json(args, kwargs), self.version(policy), tenant)
+
+    def version(self, policy: Policy) -> str:
+        """The version under a policy, with `auto` worked out."""
+        if policy.version != AUTO_VERSION:
+            return policy.version
+        return version_of_source(self.function)
+
     def _takes_any_keyword(self) -> bool:
         return any(
             p.kind is inspect.Parameter.VAR_KEYWORD for p in self.signature.parameters.values()
         )
+
+
+def version_of_source(function: Callable[..., Any]) -> str:
+    """A version that changes with the text of a function: `auto-` and 12 hex digits.
+
+    The text begins with its `def`, so that what its decorators say does not count. ConfigError if
+    it cannot be read.
+    """
+    bare: Any = function
+    while isinstance(bare, partial):
+        bare = bare.func
+    bare = inspect.unwrap(bare)
+    code = getattr(bare, "__code__", None)
+    if code is None:
+        msg = f"version='auto' needs a function with a source, and {bare!r} has none: {_WAY_OUT}"
+        raise ConfigError(msg)
+    return _version_of_code(code)
+
+
+_WAY_OUT: Final = "write a version of your own"
+
+
+@lru_cache(maxsize=1024)
+def _version_of_code(code: CodeType) -> str:
+    try:
+        lines, _ = inspect.getsourcelines(code)
+    except (OSError, TypeError):
+        msg = f"version='auto': the source of {code.co_qualname} cannot be read: {_WAY_OUT}"
+        raise ConfigError(msg) from None
+    first = next((n for n, line in enumerate(lines) if _DEF.match(line)), 0)
+    text = textwrap.dedent("".join(lines[first:])).strip()
+    return f"auto-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+_DEF: Final = re.compile(r"\s*(async\s+)?def\s")

@@ -48,9 +48,10 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class NotStorable:
-    """A value that would not come back the same, and why."""
+    """A value that cannot be kept, and why; `kind` is that in two words, to be counted by."""
 
     reason: str
+    kind: str = "not the same"
 
 
 class DecodeError(Exception):

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from llm_cache.cache import LLMCache
     from llm_cache.entry import Entry
+    from llm_cache.savings import Generated
     from llm_cache.stores.base import Removed
     from llm_cache.units import Duration
+    from llm_cache.why import Why
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,6 +43,10 @@ class CachedAsyncFunction(Protocol[P, R_co]):
 
     async def peek(self, *args: P.args, **kwargs: P.kwargs) -> Entry | None:
         """The entry these arguments would be answered from, or None; never generates."""
+        ...
+
+    async def why(self, *args: P.args, **kwargs: P.kwargs) -> Why:
+        """Whether a call with these arguments would hit now, and if not, why."""
         ...
 
     async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> Removed:
@@ -67,6 +73,10 @@ class CachedFunction(Protocol[P, R_co]):
         """The entry these arguments would be answered from, or None; never generates."""
         ...
 
+    def why(self, *args: P.args, **kwargs: P.kwargs) -> Why:
+        """Whether a call with these arguments would hit now, and if not, why."""
+        ...
+
     def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> Removed:
         """Drops the entry of these arguments; returns how many, 0 or 1."""
         ...
@@ -81,8 +91,14 @@ class Decorator(Protocol):
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a coroutine is an R, too: the first wins
+        self, function: Callable[P, Coroutine[Any, Any, Generated[R]]], /
+    ) -> CachedAsyncFunction[P, R]: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # as above
         self, function: Callable[P, Coroutine[Any, Any, R]], /
     ) -> CachedAsyncFunction[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, Generated[R]], /) -> CachedFunction[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> CachedFunction[P, R]: ...
 
@@ -109,8 +125,8 @@ def cached_llm_call(
         shared: lets several functions use this prefix; they then share answers for equal params.
         cache: the cache to use; `get_cache()`, looked up at each call, if left out.
 
-    The function gets `key`, `peek`, `invalidate` and `refresh`, which take its own arguments; the
-    last three are awaitable where the function is async.
+    The function gets `key`, `peek`, `why`, `invalidate` and `refresh`, which take its arguments;
+    all but the first are awaitable where the function is async.
 
     Raises:
         PrefixError: the prefix is not allowed.
@@ -183,6 +199,10 @@ def _async_function(answering: _Answering, bound: tuple[Any, ...]) -> Any:  # no
         cache, call = answering.get_cache(), answering.call(bound + args, kwargs)
         return await cache.engine.off_loop(lambda: cache.peek_call(call))
 
+    async def why(*args: Any, **kwargs: Any) -> Why:  # noqa: ANN401
+        cache, call = answering.get_cache(), answering.call(bound + args, kwargs)
+        return await cache.engine.off_loop(lambda: cache.why_call(call))
+
     async def invalidate(*args: Any, **kwargs: Any) -> Removed:  # noqa: ANN401
         key = answering.call(bound + args, kwargs).identity.key
         return await answering.get_cache().aio.invalidate_entries((key,))
@@ -192,7 +212,8 @@ def _async_function(answering: _Answering, bound: tuple[Any, ...]) -> Any:  # no
         return (await answering.get_cache().engine.answer(call)).value
 
     function: Any = cached
-    function.peek, function.invalidate, function.refresh = peek, invalidate, refresh
+    function.peek, function.why = peek, why
+    function.invalidate, function.refresh = invalidate, refresh
     return function
 
 
@@ -210,6 +231,9 @@ def _sync_function(answering: _Answering, bound: tuple[Any, ...]) -> Any:  # noq
     def peek(*args: Any, **kwargs: Any) -> Entry | None:  # noqa: ANN401
         return answering.get_cache().peek_call(answering.call(bound + args, kwargs))
 
+    def why(*args: Any, **kwargs: Any) -> Why:  # noqa: ANN401
+        return answering.get_cache().why_call(answering.call(bound + args, kwargs))
+
     def invalidate(*args: Any, **kwargs: Any) -> Removed:  # noqa: ANN401
         key = answering.call(bound + args, kwargs).identity.key
         return answering.get_cache().invalidate_entries((key,))
@@ -219,7 +243,8 @@ def _sync_function(answering: _Answering, bound: tuple[Any, ...]) -> Any:  # noq
         return answering.get_cache().engine.answer_sync(call).value
 
     function: Any = cached
-    function.peek, function.invalidate, function.refresh = peek, invalidate, refresh
+    function.peek, function.why = peek, why
+    function.invalidate, function.refresh = invalidate, refresh
     return function
 
 

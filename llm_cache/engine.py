@@ -6,22 +6,29 @@ import atexit
 import os
 import time
 import weakref
-from functools import cached_property, lru_cache
+from dataclasses import replace
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from llm_cache.circuit import Circuit
 from llm_cache.codec import DecodeError
+from llm_cache.events import Teller
 from llm_cache.flights import Failed, Flights, running_loop
 from llm_cache.generators import Generators
 from llm_cache.lookup import look, lookup
 from llm_cache.memory_tier import MemoryTier
 from llm_cache.notices import Notices
-from llm_cache.result import Outcome, Result
+from llm_cache.policy import Mode
+from llm_cache.prices import Prices
+from llm_cache.result import Outcome, Reason, Result
+from llm_cache.savings import Paid, unwrapped
+from llm_cache.scope import Scopes
 from llm_cache.steps import Call, Parts
 from llm_cache.stores.sqlite import SqliteStore
 from llm_cache.sync_driver import SyncDriver, call_sync
 from llm_cache.threads import DaemonPool
 from llm_cache.usage import UsageCounter
+from llm_cache.why import bypass_reason, missed_in_replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +36,10 @@ if TYPE_CHECKING:
     from llm_cache.async_driver import AsyncDriver
     from llm_cache.codec import Codec
     from llm_cache.config import CacheConfig
+    from llm_cache.events import Event
     from llm_cache.keys import Identity
     from llm_cache.memory_tier import Slot
-    from llm_cache.policy import Policy
+    from llm_cache.policy_table import Policy
 
 T = TypeVar("T")
 
@@ -45,12 +53,21 @@ POLICIES_REMEMBERED: Final = 4096
 class Engine:
     """Answers calls for one configuration."""
 
-    def __init__(self, config: CacheConfig, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        config: CacheConfig,
+        clock: Callable[[], float],
+        on_event: Callable[[Event], object] | None = None,
+    ) -> None:
         self.config: Final = config
         self.is_enabled: Final = config.enabled
         self.policies: Final = config.policies()
         self.policy: Final = lru_cache(maxsize=POLICIES_REMEMBERED)(self.policies.resolve)
+        self.scopes: Final = Scopes(config.tenant, tenant_required=config.tenant_required)
+        self.scope: Final = self.scopes.current
         self._clock: Final = clock
+        self._notices: Final = Notices()
+        self._teller: Final = Teller(on_event, self._notices)
         self._is_closed = False
         self._looked_at = self._look_again_at = 0.0
         self.begin_anew()
@@ -79,10 +96,11 @@ class Engine:
             flights=Flights(),
             usage=UsageCounter(store, clock),
             policies=self.policies,
-            notices=Notices(),
+            notices=self._notices,
             reads=Circuit("the store works again: it can be read", time.monotonic),
             writes=Circuit("the store works again: it can be written to", time.monotonic),
             generators=Generators(time.monotonic),
+            prices=Prices(config.prices),
             max_value_bytes=config.max_value,
             clock=clock,
         )
@@ -105,9 +123,10 @@ class Engine:
         now = self._clock()
         if not self._looked_at <= now < self._look_again_at:
             self._look(now)
-        if slot.policy is not policy:
-            slot.judge_by(policy)
-        if not slot.fresh_from <= now < slot.fresh_until:
+        judged = slot.judged
+        if judged[0] is not policy:
+            judged = slot.judge_by(policy)
+        if not judged[1] <= now < judged[2]:
             return NOT_IN_MEMORY
         try:
             if slot.read_stamp() != slot.stamp:
@@ -122,6 +141,8 @@ class Engine:
         usage.hits.append(slot.use)
         if usage.is_asleep:
             usage.wake()
+        if self._teller.is_heard:
+            self._teller.answered(slot.entry, Result(value, Outcome.HIT, None, _reason(policy)))
         return value
 
     def result_from_memory(self, call: Call) -> Result[Any] | None:
@@ -130,7 +151,9 @@ class Engine:
         if slot is None:
             return None
         value = self.from_slot(slot, call.policy, call.codec)
-        return None if value is NOT_IN_MEMORY else Result(value, Outcome.HIT, slot.entry)
+        if value is NOT_IN_MEMORY:
+            return None
+        return Result(value, Outcome.HIT, slot.entry, _reason(call.policy))
 
     @cached_property
     def _async_driver(self) -> AsyncDriver:
@@ -144,25 +167,78 @@ class Engine:
 
     async def answer(self, call: Call) -> Result[Any]:
         """Answers on the running event loop; raises what the generator raises."""
-        if self._is_bypassed(call):
-            return Result(await self._async_driver.call(call.generator), Outcome.BYPASS)
-        looks = self._looks_inline(call)
-        found = look(self.parts, call) if looks else None
-        if found is not None and found.outcome is Outcome.HIT:
-            return found
-        steps = lookup(self.parts, call, running_loop(), looked=looks, found=found)
-        return _raised(await self._async_driver.run(steps))
+        try:
+            result = await self._answer(call)
+        except Exception as error:
+            self._failed(call, error)
+            raise
+        return self._answered(call, result)
 
     def answer_sync(self, call: Call) -> Result[Any]:
         """Answers by blocking this thread; raises what the generator raises."""
-        if self._is_bypassed(call):
-            return Result(call_sync(call.generator), Outcome.BYPASS)
-        looks = self._looks_inline(call)
-        found = look(self.parts, call) if looks else None
-        if found is not None and found.outcome is Outcome.HIT:
+        try:
+            result = self._answer_sync(call)
+        except Exception as error:
+            self._failed(call, error)
+            raise
+        return self._answered(call, result)
+
+    async def _answer(self, call: Call) -> Result[Any]:
+        bypassed = bypass_reason(call, is_enabled=self.is_enabled)
+        if bypassed is not None:
+            self._refuse_in_replay(call, bypassed)
+            begun = time.monotonic()
+            made = await self._async_driver.call(call.generator)
+            paid = self._paid(made, begun)
+            if not self.parts.prices.knows_at_once(paid.usage) and bypassed is Reason.TTL_0:
+                paid = await self.off_loop(partial(self._priced, paid))
+            return self._bypassed(call, bypassed, paid)
+        found = look(self.parts, call) if self._looks_inline(call) else None
+        if isinstance(found, Result) and found.outcome is Outcome.HIT:
             return found
-        steps = lookup(self.parts, call, None, looked=looks, found=found)
-        return _raised(self._sync_driver.run(steps))
+        steps = lookup(self.parts, call, running_loop(), found)
+        return _raised(await self._async_driver.run(steps))
+
+    def _answer_sync(self, call: Call) -> Result[Any]:
+        bypassed = bypass_reason(call, is_enabled=self.is_enabled)
+        if bypassed is not None:
+            self._refuse_in_replay(call, bypassed)
+            begun = time.monotonic()
+            paid = self._paid(call_sync(call.generator), begun)
+            return self._bypassed(call, bypassed, paid)
+        found = look(self.parts, call) if self._looks_inline(call) else None
+        if isinstance(found, Result) and found.outcome is Outcome.HIT:
+            return found
+        return _raised(self._sync_driver.run(lookup(self.parts, call, None, found)))
+
+    def _refuse_in_replay(self, call: Call, bypassed: Reason) -> None:
+        if call.policy.mode is Mode.REPLAY:
+            raise missed_in_replay(self.parts, call, bypassed).error
+
+    def _paid(self, made: object, begun: float) -> Paid:
+        return Paid(*unwrapped(made), time.monotonic() - begun)
+
+    def _priced(self, paid: Paid) -> Paid:
+        return replace(paid, usage=self.parts.prices.priced(paid.usage))
+
+    def _bypassed(self, call: Call, reason: Reason, paid: Paid) -> Result[Any]:
+        if reason is Reason.TTL_0:  # the others leave no trace, not even a count
+            usage, identity = self.parts.usage, call.identity
+            paid = self._priced(paid)
+            usage.count(identity.tenant, identity.prefix, paid.usage.model, bypassed=1)
+            usage.generated(identity, paid.usage, paid.seconds or 0.0)
+        return Result(paid.value, Outcome.BYPASS, None, reason)
+
+    def _answered(self, call: Call, result: Result[Any]) -> Result[Any]:
+        self._teller.look()
+        if self._teller.is_heard:
+            self._teller.answered(call.identity, result)
+        return result
+
+    def _failed(self, call: Call, error: Exception) -> None:
+        self._teller.look()
+        if self._teller.is_heard:
+            self._teller.failed(call.identity, error)
 
     def close(self, land_within_s: float = LAND_WITHIN_S) -> None:
         """Lets flights land for a while, tells the counts, and lets go of the store."""
@@ -178,6 +254,7 @@ class Engine:
     def _look(self, now: float) -> None:
         """Notices that the store was removed or replaced; 4 times a second, clocks permitting."""
         self._looked_at, self._look_again_at = now, now + LOOK_EVERY_S
+        self._teller.look()
         self.parts.store.look()
 
     def _looks_inline(self, call: Call) -> bool:
@@ -188,13 +265,9 @@ class Engine:
         store = self.parts.store
         return store.is_local and store.is_open and not call.refresh
 
-    def _is_bypassed(self, call: Call) -> bool:
-        if not self.is_enabled:
-            return True  # and leaves no trace, not even a count
-        if call.policy.ttl()[0] > 0:
-            return False
-        self.parts.usage.count(call.identity.tenant, call.identity.prefix, bypassed=1)
-        return True
+
+def _reason(policy: Policy) -> Reason:
+    return Reason.RECORDED if policy.mode is Mode.REPLAY else Reason.FRESH
 
 
 def _raised(result: Result[Any] | Failed) -> Result[Any]:

@@ -14,7 +14,7 @@ from llm_cache.params import show_params
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llm_cache.policy import Policy
+    from llm_cache.policy_table import Policy
 
 CLOCK_SKEW_S: Final = 300.0
 """An entry from up to this far in the future has age 0: the clocks of machines differ."""
@@ -117,4 +117,11 @@ def freshness_window(entry: EntryInfo, policy: Policy) -> tuple[float, float]:
     ttl, _ = policy.ttl(entry.call_ttl, entry.decorator_ttl)
     if ttl <= 0:
         return math.inf, -math.inf
+    if policy.ttl_jitter:
+        ttl *= 1 - policy.ttl_jitter * share_of(entry.key)
     return entry.created_at - CLOCK_SKEW_S, entry.created_at + ttl
+
+
+def share_of(key: bytes) -> float:
+    """A number from 0 to below 1, evenly spread over keys, the same in every process."""
+    return int.from_bytes(key[-8:]) / 2**64

@@ -8,6 +8,7 @@
     ├── RecursiveGenerationError  (RuntimeError)  a generator waits for itself
     ├── GenerationTimeoutError    (TimeoutError)  a generator took longer than it may
     ├── ReplayMissError           (LookupError)   mode is replay and there is no recording
+    ├── TenantRequiredError       (RuntimeError)  a tenant is required and none is set
     └── StoreError                                the store could not do what was asked
 
 Lookups never raise `StoreError`: a store in trouble counts as a miss. The management calls
@@ -46,7 +47,14 @@ class GenerationTimeoutError(CacheError, TimeoutError):
 
 
 class ReplayMissError(CacheError, LookupError):
-    """The mode is `replay` and no recording answers the request."""
+    """The mode is `replay` and no recording answers the request.
+
+    The message tells of the nearest recording, and what differs.
+    """
+
+
+class TenantRequiredError(CacheError, RuntimeError):
+    """A request was made without a tenant, and the settings require one."""
 
 
 class StoreError(CacheError):

@@ -19,19 +19,25 @@ if TYPE_CHECKING:
 
     from llm_cache.entry import Entry
     from llm_cache.keys import Identity
+    from llm_cache.savings import Usage
     from llm_cache.stores.base import Lease
 
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """The flight ended with a value; `entry` is None where it cannot be kept."""
+    """The flight ended with a value; `entry` is None where it cannot be written."""
 
     value: Any
     entry: Entry | None
+    usage: Usage
+    """What making it took."""
     was_fresh: bool = False
     """It was in the store."""
     has_waited: bool = False
     """It came there from another process, while this one waited."""
+    not_stored: str | None = None
+    is_kept: bool = True
+    """Whether the entry is for more than to hand out copies."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import orjson
 
 from llm_cache.canonical import INT64, plain_dict
-from llm_cache.errors import KeyParamError, PrefixError
+from llm_cache.errors import ConfigError, KeyParamError, PrefixError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 KEY_FORMAT: Final = b"llm-cache-key-1"
 ID_DIGITS: Final = 8
+LONGEST_TENANT: Final = 200
 _PREFIX: Final = re.compile(r"[\w\-./:]{1,128}")
 _SCALARS: Final = frozenset({str, int, bool, type(None)})
 _checked_prefixes: Final[set[str]] = set()
@@ -52,6 +53,24 @@ def check_prefix(prefix: str) -> str:
     if len(_checked_prefixes) < _CHECKED_AT_MOST:
         _checked_prefixes.add(prefix)
     return prefix
+
+
+def check_tenant(tenant: str) -> str:
+    """`tenant` itself, any text of up to 200 characters; ConfigError if it is not."""
+    if type(tenant) is not str or len(tenant) > LONGEST_TENANT or not _is_text(tenant):
+        msg = (
+            f"the tenant {str(tenant)[:40]!r} is not a text of at most {LONGEST_TENANT} characters"
+        )
+        raise ConfigError(msg)
+    return tenant
+
+
+def _is_text(candidate: str) -> bool:
+    try:
+        candidate.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in candidate
 
 
 def canonical_params(params: Mapping[str, Any]) -> bytes:

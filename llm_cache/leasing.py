@@ -10,6 +10,7 @@ from llm_cache.codec import DecodeError
 from llm_cache.entry import Entry, Freshness, judge
 from llm_cache.errors import RecursiveGenerationError
 from llm_cache.flights import Failed, Landed, recursion_message
+from llm_cache.savings import usage_of
 from llm_cache.steps import Block, Pause, Read
 from llm_cache.store_calls import acquire, is_held
 from llm_cache.stores.base import Held, Lease
@@ -67,7 +68,7 @@ def landed_from(
         value = call.codec.decode(entry.body, entry.encoding)
     except DecodeError:
         return None
-    return Landed(value, entry, was_fresh=True, has_waited=has_waited)
+    return Landed(value, entry, usage_of(entry), was_fresh=True, has_waited=has_waited)
 
 
 def _wait(parts: Parts, flight: Flight, askers: list[Lease], gives_up_at: float) -> Steps[bool]:

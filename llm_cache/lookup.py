@@ -13,15 +13,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache import store_calls
-from llm_cache.codec import DecodeError, NotStorable, is_immutable
-from llm_cache.entry import Entry, Freshness, judge
+from llm_cache.codec import DecodeError, is_immutable
+from llm_cache.entry import Freshness, judge
 from llm_cache.errors import RecursiveGenerationError
 from llm_cache.flights import Abandoned, Failed, Landed, current_flight
-from llm_cache.leasing import landed_from, take_lease
-from llm_cache.params import redact
-from llm_cache.result import Outcome, Result
-from llm_cache.steps import Generate, Launch, Publish, Read, Wait
-from llm_cache.usage import Use
+from llm_cache.generation import NO_LEASE, fly, generate
+from llm_cache.policy import Mode
+from llm_cache.result import Outcome, Reason, Result
+from llm_cache.savings import usage_of
+from llm_cache.steps import Block, Launch, Read, Wait
+from llm_cache.usage import Use, saved
+from llm_cache.why import missed_in_replay
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,64 +32,81 @@ if TYPE_CHECKING:
     from llm_cache.steps import Call, Parts, Steps
 
 TIME_TO_LAND_S: Final = 1.0
-_GOOD_FOR: Final = {
-    Freshness.FRESH: Outcome.HIT,
-    Freshness.STALE: Outcome.STALE,
-    Freshness.FALLBACK: Outcome.FALLBACK,
+_GOOD_FOR: Final[dict[Freshness, tuple[Outcome | None, Reason]]] = {
+    Freshness.FRESH: (Outcome.HIT, Reason.FRESH),
+    Freshness.STALE: (Outcome.STALE, Reason.IN_GRACE),
+    Freshness.FALLBACK: (Outcome.FALLBACK, Reason.GENERATOR_FAILS),
+    Freshness.MISSING: (None, Reason.EXPIRED),
 }
 _log: Final = logging.getLogger("llm_cache")
 
 
-def look(parts: Parts, call: Call) -> Result[Any] | None:
-    """What the store has that may be an answer: fresh, stale, or to fall back on. Blocks."""
+def look(parts: Parts, call: Call) -> Result[Any] | Reason:
+    """What the store has that may be an answer, or why there is none. Blocks."""
     key = call.identity.key
     stamp = parts.tier.stamp(key)
     entry = store_calls.read(parts, key)
     if entry is None:
-        return None
+        return Reason.NOTHING_STORED
     now = parts.clock()
-    outcome = _GOOD_FOR.get(judge(entry, call.policy, now))
+    outcome, reason = _GOOD_FOR[judge(entry, call.policy, now)]
+    if call.policy.mode is Mode.REPLAY:
+        outcome, reason = Outcome.HIT, Reason.RECORDED
     if outcome is None:
-        return None
+        return reason if entry.created_at <= now else Reason.FROM_THE_FUTURE
     try:
         value = call.codec.decode(entry.body, entry.encoding)
     except DecodeError as error:
         _log.debug("%s: made again: %s", call.identity.prefix, error)
-        return None
+        return Reason.OF_ANOTHER_TYPE
     if outcome is Outcome.HIT:
         parts.tier.put(entry, stamp)
         parts.usage.hit(Use(entry), now)
-    return Result(value, outcome, entry)
+    return Result(value, outcome, entry, reason)
 
 
 def lookup(
     parts: Parts,
     call: Call,
     loop: asyncio.AbstractEventLoop | None,
-    *,
-    looked: bool,
-    found: Result[Any] | None = None,
+    found: Result[Any] | Reason | None = None,
 ) -> Steps[Result[Any] | Failed]:
     """Answers one request: from the store, from a flight under way, or by launching one.
 
-    `loop` is the event loop that a flight of this caller's is to run on, None for a thread;
-    `looked` says that the store has just been looked at, and `found` what was there.
+    `loop` is the event loop that a flight of this caller's is to run on, None for a thread; `found`
+    is what was there if the store has just been looked at.
     """
     result: Result[Any] | Failed | None = None
     while result is None:
-        if not looked and not call.refresh:
-            found = yield Read(partial(look, parts, call))
-        result = yield from _from_found(parts, call, loop, found)
-        looked = False
+        there: Result[Any] | Reason
+        if call.refresh:
+            there = Reason.REFRESHED
+        else:
+            there = found or (yield Read(partial(look, parts, call)))
+        result = yield from _from_found(parts, call, loop, there)
+        found = None
     return result
 
 
 def _from_found(
-    parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None, found: Result[Any] | None
+    parts: Parts,
+    call: Call,
+    loop: asyncio.AbstractEventLoop | None,
+    found: Result[Any] | Reason,
 ) -> Steps[Result[Any] | Failed | None]:
     """The answer that was found, if it is good enough; else that of a flight."""
-    if found is None:
-        return (yield from _from_flight(parts, call, loop))
+    if isinstance(found, Result):
+        return (yield from _from_entry(parts, call, loop, found))
+    if call.policy.mode is Mode.REPLAY:
+        failed: Failed = yield Block(partial(missed_in_replay, parts, call, found))
+        return failed
+    return (yield from _from_flight(parts, call, loop, found))
+
+
+def _from_entry(
+    parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None, found: Result[Any]
+) -> Steps[Result[Any] | Failed | None]:
+    """The answer that an entry is, if it is good enough; else that of a flight."""
     if found.outcome is Outcome.HIT:
         return found
     generator = parts.generators.of(call.identity.prefix)
@@ -99,7 +118,7 @@ def _from_found(
         return found
     if not generator.lets_through():
         return _fallen_back(parts, found)
-    ending = yield from _from_flight(parts, call, loop)
+    ending = yield from _from_flight(parts, call, loop, Reason.EXPIRED)
     if isinstance(ending, Failed) and not isinstance(ending.error, RecursiveGenerationError):
         return _fallen_back(parts, found, ending.error)
     return ending
@@ -129,12 +148,12 @@ def _fallen_back(parts: Parts, found: Result[Any], error: Exception | None = Non
 def _count_old(parts: Parts, found: Result[Any], name: str) -> None:
     entry = found.entry
     if entry is not None:
-        saved = {name: 1, "saved_seconds": entry.generation_seconds or 0.0}
-        parts.usage.count(entry.tenant, entry.prefix, entry.model, **saved)
+        counts = saved(usage_of(entry), entry.generation_seconds)
+        parts.usage.count(entry.tenant, entry.prefix, entry.model, **{name: 1}, **counts)
 
 
 def _from_flight(
-    parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None
+    parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None, reason: Reason
 ) -> Steps[Result[Any] | Failed | None]:
     """The end of the flight that makes this value; None if it was abandoned: look again."""
     # Kept, since a caller that is thrown away leaves in a context that is not its own.
@@ -153,7 +172,7 @@ def _from_flight(
         parts.flights.leave(flight, asker)
     match ending:
         case Landed():
-            answer = _delivered(parts, call, ending, leads=leads)
+            answer = _delivered(parts, call, ending, reason if leads else Reason.WAITED)
             return answer or (yield from _alone(parts, call))
         case Failed():
             return ending
@@ -167,153 +186,42 @@ def _from_flight(
 
 def _launch(parts: Parts, call: Call, flight: Flight, *, waits: bool = True) -> Steps[None]:
     try:
-        yield Launch(flight, _fly(parts, call, flight), call.policy.timeout, waits=waits)
+        yield Launch(flight, fly(parts, call, flight), call.policy.timeout, waits=waits)
     except BaseException as error:
         # No thread could be started, say: nobody is to wait for it.
         store_calls.land(parts, flight, Abandoned(error))
         raise
 
 
-def _delivered(parts: Parts, call: Call, landed: Landed, *, leads: bool) -> Result[Any] | None:
+def _delivered(parts: Parts, call: Call, landed: Landed, reason: Reason) -> Result[Any] | None:
     """What a caller of a flight gets: a copy of its own; None if it is not of its type."""
-    identity, entry = call.identity, landed.entry
-    value = landed.value
+    identity, entry, value = call.identity, landed.entry, landed.value
     if entry is not None and not is_immutable(value):
         try:
             value = call.codec.decode(entry.body, entry.encoding)
         except DecodeError:
             return None
+    kept = entry if landed.is_kept else None
     if landed.was_fresh and not landed.has_waited and entry is not None:
         parts.usage.hit(Use(entry), parts.clock())
-        return Result(value, Outcome.HIT, entry)
-    if leads and not landed.has_waited:
-        parts.usage.count(identity.tenant, identity.prefix, misses=1)
-        return Result(value, Outcome.MISS, entry)
-    parts.usage.count(identity.tenant, identity.prefix, coalesced=1)
-    return Result(value, Outcome.COALESCED, entry)
+        return Result(value, Outcome.HIT, kept)
+    model = landed.usage.model
+    if reason is not Reason.WAITED and not landed.has_waited:
+        parts.usage.count(identity.tenant, identity.prefix, model, misses=1)
+        return Result(value, Outcome.MISS, kept, reason, landed.not_stored)
+    # It has saved what another has paid, but no time.
+    counts = saved(landed.usage, None)
+    parts.usage.count(identity.tenant, identity.prefix, model, coalesced=1, **counts)
+    return Result(value, Outcome.COALESCED, kept, Reason.WAITED, landed.not_stored)
 
 
 def _alone(parts: Parts, call: Call) -> Steps[Result[Any] | Failed]:
     """Makes the value for this caller only, and keeps nothing: it could not wait for the flight."""
-    parts.usage.count(call.identity.tenant, call.identity.prefix, misses=1, not_stored=1)
-    made = yield _generate(call)
-    return made if isinstance(made, Failed) else Result(made.value, Outcome.MISS)
-
-
-# The flight
-
-
-def _fly(parts: Parts, call: Call, flight: Flight) -> Steps[None]:
-    """Makes the value, has it kept, and hands it to everyone who waits."""
-    try:
-        ending = yield from _make(parts, call, flight)
-    except BaseException as error:
-        store_calls.land(parts, flight, Abandoned(error))
-        raise
-    if isinstance(ending, Failed):
-        parts.usage.count(call.identity.tenant, call.identity.prefix, errors=1)
-        parts.generators.of(call.identity.prefix).failed()
-    store_calls.land(parts, flight, ending)
-
-
-def _make(parts: Parts, call: Call, flight: Flight) -> Steps[Landed | Failed]:
-    key = call.identity.key
-    stamp = parts.tier.stamp(key)
-    entry: Entry | None = None
-    if not call.refresh:
-        # Another flight may have landed between this caller's look at the store and its joining.
-        entry = yield Read(partial(store_calls.read, parts, key))
-        landed = None if entry is None else landed_from(parts, call, entry)
-        if landed is not None:
-            parts.flights.stored(flight)
-            return landed
-    lease = yield from take_lease(parts, call, flight, unfit=entry)
-    if isinstance(lease, Landed):
-        if lease.entry is not None:
-            parts.tier.put(lease.entry, stamp)
-        parts.flights.stored(flight)
-    if isinstance(lease, Landed | Failed):
-        return lease
-    stamp = parts.tier.stamp(key)
-    begun = parts.monotonic()
-    made = yield _generate(call)
-    seconds = parts.monotonic() - begun
-    if isinstance(made, Failed):
-        return made
-    parts.generators.of(call.identity.prefix).succeeded()
-    return (yield from _keep(parts, call, flight, made.value, seconds, stamp))
-
-
-def _keep(
-    parts: Parts, call: Call, flight: Flight, value: object, seconds: float, stamp: bytes
-) -> Steps[Landed]:
-    """Has a value that was made kept, if it can be, and nobody invalidated it meanwhile."""
+    paid = yield from generate(parts, call)
     identity = call.identity
-    parts.usage.count(identity.tenant, identity.prefix, generations=1, generation_seconds=seconds)
-    try:
-        made = new_entry(parts, call, value, generation_seconds=seconds)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the value is paid for
-        made = NotStorable(f"it cannot be written: {error!r}")
-    if isinstance(made, NotStorable):
-        parts.flights.stored(flight)
-        parts.usage.count(identity.tenant, identity.prefix, not_stored=1)
-        parts.notices.once(
-            ("not stored", identity.prefix),
-            "%s: a value is not kept: %s",
-            identity.prefix,
-            made.reason,
-        )
-        return Landed(value, None)
-    if not call.refresh and not flight.is_void:
-        parts.tier.put(made, stamp)
-    lease, flight.lease = flight.lease, None
-    if lease is None:
-        # Nobody could tell whether it was invalidated since, or is being made elsewhere.
-        parts.flights.stored(flight)
-        parts.usage.count(identity.tenant, identity.prefix, not_stored=1)
-        return Landed(value, made)
-    publish = partial(store_calls.publish, parts, made, flight, lease, refresh=call.refresh)
-    try:
-        yield Publish(publish)
-    finally:
-        # Whatever became of the storing, or of this flight's loop: the value is paid for.
-        parts.flights.land(flight, Landed(value, made))
-    return Landed(value, made)
-
-
-def new_entry(
-    parts: Parts, call: Call, value: object, *, generation_seconds: float | None
-) -> Entry | NotStorable:
-    """The entry that keeps `value` from now on, or why it cannot be kept."""
-    encoded = call.codec.encode(value)
-    if isinstance(encoded, NotStorable):
-        return encoded
-    if encoded.value_bytes > parts.max_value_bytes:
-        return NotStorable(
-            f"it has {encoded.value_bytes} bytes, over the max_value of {parts.max_value_bytes}"
-        )
-    identity, now = call.identity, parts.clock()
-    params_json, redacted = redact(identity.params_json)
-    return Entry(
-        key=identity.key,
-        request=identity.request,
-        params_json=params_json,
-        prefix=identity.prefix,
-        encoding=encoded.encoding,
-        size_bytes=len(encoded.body),
-        value_bytes=encoded.value_bytes,
-        created_at=now,
-        tenant=identity.tenant,
-        version=identity.version,
-        variant=identity.variant,
-        redacted=redacted,
-        call_ttl=call.policy.call_ttl,
-        decorator_ttl=call.policy.decorator_ttl,
-        generation_seconds=generation_seconds,
-        used_at=now,
-        body=encoded.body,
-    )
-
-
-def _generate(call: Call) -> Generate:
-    return Generate(call.identity.prefix, call.generator, call.policy.timeout)
+    if isinstance(paid, Failed):
+        parts.usage.count(identity.tenant, identity.prefix, errors=1)
+        return paid
+    parts.usage.count(identity.tenant, identity.prefix, paid.usage.model, misses=1)
+    parts.usage.not_stored(identity, paid.usage.model, NO_LEASE)
+    return Result(paid.value, Outcome.MISS, None, Reason.ALONE, NO_LEASE)

@@ -8,27 +8,31 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from llm_cache.calls import make_call, with_ttl
 from llm_cache.codec import UNTYPED, NotStorable
-from llm_cache.entry import Freshness, judge
-from llm_cache.errors import KeyParamError, StoreError
-from llm_cache.keys import Identity, canonical_params, check_prefix
-from llm_cache.lookup import new_entry
-from llm_cache.policy import CachePolicy
+from llm_cache.entry import Freshness, freshness_window, judge
+from llm_cache.errors import ConfigError, KeyParamError, StoreError
+from llm_cache.generation import new_entry
+from llm_cache.keys import check_prefix
+from llm_cache.policy import Mode
+from llm_cache.savings import Paid, unwrapped
 from llm_cache.statistics import statistics
-from llm_cache.steps import Call
 from llm_cache.store_calls import make_room
 from llm_cache.stores.base import EVERYTHING, Removed, Selection
+from llm_cache.why import Why, bypass_reason, explain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from llm_cache.codec import Codec
     from llm_cache.config import CacheConfig
     from llm_cache.engine import Engine
     from llm_cache.entry import Entry, EntryInfo
-    from llm_cache.policy import TtlSource
-    from llm_cache.steps import Parts
+    from llm_cache.keys import Identity
+    from llm_cache.policy import CachePolicy
+    from llm_cache.policy_table import TtlSource
+    from llm_cache.steps import Call, Parts
     from llm_cache.units import Duration
 
 FOUND_AT_MOST: Final = 20
@@ -67,6 +71,24 @@ class Management:
         call = self._asked(prefix, policy, params, named)
         return self.peek_call(call)
 
+    def why(
+        self,
+        /,
+        prefix: str,
+        policy: CachePolicy | None = None,
+        params: Mapping[str, object] | None = None,
+        **named: object,
+    ) -> Why:
+        """Whether such a request would hit now, and if not, why: `print(cache.why(...))`.
+
+        Never generates, counts nothing. Raises StoreError where the store cannot tell.
+        """
+        return self.why_call(self._asked(prefix, policy, params, named))
+
+    def why_call(self, call: Call) -> Why:
+        """As `why`, for a call that is made up already."""
+        return explain(self._parts, call, is_enabled=self.engine.is_enabled)
+
     def put(
         self,
         /,
@@ -79,13 +101,16 @@ class Management:
     ) -> None:
         """Keeps `value` for these params, in place of what was there.
 
-        Raises StoreError, and keeps what was there, if the value would not come back the same or
-        is larger than `max_value`. A ttl of 0 keeps nothing.
+        It may be a `Generated` that says what it cost; the policy's gates are not asked. Raises
+        StoreError, and keeps what was there, if the value would not come back the same or is larger
+        than `max_value`. Under a ttl of 0, or in the mode `off`, nothing is kept.
         """
         call = self._asked(prefix, with_ttl(policy, ttl), params, named, reserved=frozenset())
-        if not self.engine.is_enabled or call.policy.ttl()[0] == 0:
+        if bypass_reason(call, is_enabled=self.engine.is_enabled) is not None:
             return
-        made = new_entry(self._parts, call, value, generation_seconds=None)
+        value, usage = unwrapped(value)
+        paid = Paid(value, self._parts.prices.priced(usage), None)
+        made = new_entry(self._parts, call, paid)
         if isinstance(made, NotStorable):
             msg = f"{prefix}: the value was not kept: {made.reason}"
             raise StoreError(msg)
@@ -109,11 +134,17 @@ class Management:
         key = self._asked(prefix, policy, params, named).identity.key
         return self.invalidate_entries((key,))
 
-    def invalidate_prefix(self, prefix: str, *, keep: bool = False) -> Removed:
-        """Drops all of a prefix; returns how many. `keep` moves them to the trash."""
+    def invalidate_prefix(
+        self, prefix: str, *, tenant: str | None = None, keep: bool = False
+    ) -> Removed:
+        """Drops all of a prefix; returns how many. `keep` moves them to the trash.
+
+        `tenant` narrows that to one; within `with cache.tenant(...)` it is that one.
+        """
         check_prefix(prefix)
-        self._parts.flights.void(lambda identity: identity.prefix == prefix)
-        removed = self._parts.store.remove(Selection(prefix=prefix), keep=keep)
+        which = Selection(prefix=prefix, tenant=self._whose(tenant))
+        self._parts.flights.void(lambda identity: _is_of(identity, which))
+        removed = self._parts.store.remove(which, keep=keep)
         self._parts.store.stamps.renew_all()
         return removed
 
@@ -122,8 +153,9 @@ class Management:
         unwanted = tuple(dict.fromkeys(keys))
         if not unwanted:
             return Removed()
-        self._parts.flights.void(lambda identity: identity.key in unwanted)
-        removed = self._parts.store.remove(Selection(keys=unwanted), keep=keep)
+        which = Selection(keys=unwanted, tenant=self._whose(None))
+        self._parts.flights.void(lambda identity: _is_of(identity, which))
+        removed = self._parts.store.remove(which, keep=keep)
         self._parts.store.stamps.renew(unwanted)
         return removed
 
@@ -141,9 +173,14 @@ class Management:
         return removed or parts.store.prune(parts.policies.resolve, now, dry_run=dry_run)
 
     def clear_all(self) -> Removed:
-        """Drops everything, the trash too; returns how many. The counts of use stay."""
-        self._parts.flights.void(lambda _: True)
-        removed = self._parts.store.remove(EVERYTHING)
+        """Drops everything, the trash too; returns how many. The counts of use stay.
+
+        Within `with cache.tenant(...)` it is everything of that tenant.
+        """
+        tenant = self._whose(None)
+        which = EVERYTHING if tenant is None else Selection(tenant=tenant)
+        self._parts.flights.void(lambda identity: _is_of(identity, which))
+        removed = self._parts.store.remove(which)
         self._parts.store.stamps.renew_all()
         self._parts.tier.clear()
         return removed
@@ -151,12 +188,16 @@ class Management:
     def entries(
         self, prefix: str | None = None, *, tenant: str | None = None, limit: int | None = None
     ) -> Iterator[EntryInfo]:
-        """What is stored, of whatever age, by prefix and newest first; read as it is taken."""
-        return self._parts.store.select(Selection(prefix=prefix, tenant=tenant), limit=limit)
+        """What is stored, of whatever age, by prefix and newest first; read as it is taken.
+
+        `tenant` narrows that to one; within `with cache.tenant(...)` it is that one.
+        """
+        which = Selection(prefix=prefix, tenant=self._whose(tenant))
+        return self._parts.store.select(which, limit=limit)
 
     def find(self, id_digits: str) -> list[Entry]:
         """The entries whose keys begin with these hex digits, 20 at most."""
-        selection = Selection(key_digits=id_digits.lower())
+        selection = Selection(key_digits=id_digits.lower(), tenant=self._whose(None))
         listed = self._parts.store.select(selection, limit=FOUND_AT_MOST)
         found = ((info, self._parts.store.get(info.key)) for info in list(listed))
         return [replace(entry, id_digits=info.id_digits) for info, entry in found if entry]
@@ -172,16 +213,20 @@ class Management:
 
     def expires_at(self, entry: EntryInfo) -> float:
         """The instant an entry stops being fresh; infinity for never."""
-        return entry.created_at + self.ttl_of(entry)[0]
+        _, until = freshness_window(entry, self.engine.policy(entry.prefix))
+        return max(until, entry.created_at)
 
     def get_stats(self) -> dict[str, Any]:
         """Counts and sizes.
 
         Of this process: `hits`, `misses`, `coalesced`, `errors`, `memory_entries`. Over all
         processes: `file_entries`, `cache_dir`, `disk_bytes`, `max_disk`, `since`, and under
-        `total` and `prefixes` the counts that are kept.
+        `total` and `prefixes` the counts that are kept: what was spent on generating
+        (`generation_seconds`, `input_tokens`, `output_tokens`, `cost_usd`) and what answers from
+        the cache saved (`saved_seconds` and so on), each apart. Within `with cache.tenant(...)`
+        these are that tenant's.
         """
-        return statistics(self._parts, self.config)
+        return statistics(self._parts, self.config, self._whose(None))
 
     def close(self) -> None:
         """Lets what is under way land, for up to 5 s, and lets go of the store."""
@@ -192,9 +237,37 @@ class Management:
         if not self.engine.is_enabled:
             return None
         entry = self._parts.store.get(call.identity.key)
+        if entry is not None and call.policy.mode is Mode.REPLAY:
+            return replace(entry, codec=call.codec)
         if entry is None or judge(entry, call.policy, self._parts.clock()) is Freshness.MISSING:
             return None
         return replace(entry, codec=call.codec)
+
+    def tenant(self, tenant: str) -> AbstractContextManager[None]:
+        """`with cache.tenant("acme"):` asks on behalf of a tenant, whose entries nobody else sees.
+
+        Tasks that are begun in the block inherit it, threads do not. Raises ConfigError if it is no
+        text of up to 200 characters.
+        """
+        return self.engine.scopes.tenant(tenant)
+
+    def mode(self, mode: str) -> AbstractContextManager[None]:
+        """`with cache.mode("refresh"):` treats requests so: `live`, `refresh`, `replay` or `off`.
+
+        It goes before the modes of files and decorators, after that of a call; and nothing goes
+        before a `replay` of the environment. Raises ConfigError if there is no such mode.
+        """
+        return self.engine.scopes.mode(mode)
+
+    def _whose(self, tenant: str | None) -> str | None:
+        """The one tenant that a call is about, None for all."""
+        scope = self.engine.scopes.current()
+        if not scope.names_tenant:
+            return tenant
+        if tenant not in (None, scope.tenant):
+            msg = f"this is asked on behalf of the tenant {scope.tenant!r}, and about {tenant!r}"
+            raise ConfigError(msg)
+        return scope.tenant
 
     def _asked(
         self,
@@ -214,34 +287,12 @@ class Management:
         return make_call(self.engine, prefix, _never, policy, params, named, UNTYPED)
 
 
-def make_call(
-    engine: Engine,
-    prefix: str,
-    generator: Callable[[], object],
-    policy: CachePolicy | None,
-    params: Mapping[str, object] | None,
-    named: Mapping[str, object],
-    codec: Codec,
-) -> Call:
-    """A request from what a caller wrote. Raises PrefixError and KeyParamError."""
-    check_prefix(prefix)
-    if params is not None and named:
-        msg = (
-            f"{prefix}: params= and {next(iter(named))}= are both given: "
-            "put everything into params={...}"
-        )
-        raise KeyParamError(msg)
-    merged = engine.policy(prefix, call=policy)
-    canonical = canonical_params(named if params is None else dict(params))
-    return Call(Identity(prefix, canonical, merged.version), generator, merged, codec)
-
-
-def with_ttl(policy: CachePolicy | None, ttl: Duration | None) -> CachePolicy | None:
-    """A call's policy with the call's ttl, which goes before it."""
-    if ttl is None:
-        return policy
-    own = CachePolicy(ttl=ttl)
-    return own.over(policy) if policy else own
+def _is_of(identity: Identity, which: Selection) -> bool:
+    return (
+        (which.keys is None or identity.key in which.keys)
+        and which.prefix in (None, identity.prefix)
+        and which.tenant in (None, identity.tenant)
+    )
 
 
 def _never() -> object:

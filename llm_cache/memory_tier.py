@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from llm_cache.codec import is_immutable
 from llm_cache.entry import freshness_window
+from llm_cache.policy import Mode
 from llm_cache.stamps import STAMP_BYTES
 from llm_cache.usage import Use
 
@@ -16,9 +18,11 @@ if TYPE_CHECKING:
 
     from llm_cache.codec import Codec
     from llm_cache.entry import Entry
-    from llm_cache.policy import Policy
+    from llm_cache.policy_table import Policy
     from llm_cache.stores.base import Store
 
+Judged: TypeAlias = tuple["Policy | None", float, float]
+"""A policy, and from when until when an entry may answer under it."""
 _OVERHEAD_BYTES: Final = 1200
 """What a slot takes beside its body and params, roughly."""
 
@@ -30,10 +34,8 @@ class Slot:
         "__weakref__",
         "codec",
         "entry",
-        "fresh_from",
-        "fresh_until",
+        "judged",
         "known_value",
-        "policy",
         "read_stamp",
         "stamp",
         "use",
@@ -46,10 +48,9 @@ class Slot:
         self.read_stamp = read_stamp
         self.use = Use(entry)
         self.was_hit = False
-        self.policy: Policy | None = None
+        self.judged: Judged = (None, 0.0, 0.0)
         self.codec: Codec | None = None
         self.known_value: Any = None
-        self.fresh_from = self.fresh_until = 0.0
 
     @property
     def size_bytes(self) -> int:
@@ -61,10 +62,18 @@ class Slot:
             + _OVERHEAD_BYTES
         )
 
-    def judge_by(self, policy: Policy) -> None:
-        """Works out when the entry is fresh under `policy`."""
-        self.fresh_from, self.fresh_until = freshness_window(self.entry, policy)
-        self.policy = policy
+    def judge_by(self, policy: Policy) -> Judged:
+        """From when until when the entry may answer under `policy`, which is remembered."""
+        match policy.mode:
+            case Mode.LIVE:
+                window = freshness_window(self.entry, policy)
+            case Mode.REPLAY:
+                window = (-math.inf, math.inf)
+            case _:  # generated each time
+                window = (math.inf, -math.inf)
+        # In one: another thread may be judging it by another policy.
+        self.judged = judged = (policy, *window)
+        return judged
 
     def value(self, codec: Codec) -> Any:  # noqa: ANN401 - the caller's own type
         """The value in a new copy; one that cannot be changed is known from then on."""

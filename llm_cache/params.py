@@ -6,9 +6,14 @@ import hashlib
 import itertools
 import re
 from datetime import timedelta
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import orjson
+
+from llm_cache.policy import StoreParams
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 REDACTED: Final = "<redacted>"
 _REDACTED_TAG: Final = {"$redacted": True}
@@ -35,13 +40,27 @@ def looks_secret(name: str) -> bool:
     )
 
 
-def redact(params_json: bytes) -> tuple[bytes, bool]:
-    """Canonical params with every secret replaced, and whether there was one.
+def stored_params(
+    params_json: bytes,
+    how: StoreParams,
+    *,
+    secret: Collection[str] = (),
+    public: Collection[str] = (),
+) -> tuple[bytes, bool]:
+    """Canonical params as an entry keeps them, and whether anything was taken out.
 
-    Neither the secret nor a digest of it is left: who can guess a secret can check a digest.
+    Secrets go in any case: `SecretStr`s, what is named like one, and what `secret` names; not what
+    `public` names. Nor is a digest of one left: who can guess a secret can check a digest.
     """
-    params = orjson.loads(params_json)
-    cleaned = _without_secrets(params)
+    params = cast("dict[str, object]", orjson.loads(params_json))
+    cleaned: dict[str, object]
+    match how:
+        case StoreParams.FULL:
+            cleaned = _Redaction(secret, public).named(params)
+        case StoreParams.REDACTED:
+            cleaned = dict.fromkeys(params, _REDACTED_TAG)
+        case StoreParams.NONE:
+            cleaned = {}
     if cleaned == params:
         return params_json, False
     return orjson.dumps(cleaned, option=orjson.OPT_SORT_KEYS), True
@@ -66,18 +85,34 @@ def show_params(params_json: bytes) -> dict[str, object]:
     return _shown_dict(orjson.loads(params_json))
 
 
-def _without_secrets(value: object) -> object:
-    if isinstance(value, list):
-        return [_without_secrets(item) for item in cast("list[object]", value)]
-    if not isinstance(value, dict):
-        return value
-    named = cast("dict[str, object]", value)
-    if any(name.startswith("$secret:") for name in named):
-        return _REDACTED_TAG
-    return {
-        name: _REDACTED_TAG if looks_secret(name) else _without_secrets(item)
-        for name, item in named.items()
-    }
+class _Redaction:
+    """Takes secrets out of params, at any depth."""
+
+    def __init__(self, secret: Collection[str], public: Collection[str]) -> None:
+        self._secret = frozenset(secret)
+        self._public = frozenset(public)
+
+    def named(self, named: dict[str, object]) -> dict[str, object]:
+        """Named values without those that are secret."""
+        return {
+            name: _REDACTED_TAG if self._is_secret(name) else self._value(item)
+            for name, item in named.items()
+        }
+
+    def _value(self, value: object) -> object:
+        if isinstance(value, list):
+            return [self._value(item) for item in cast("list[object]", value)]
+        if not isinstance(value, dict):
+            return value
+        named = cast("dict[str, object]", value)
+        if any(name.startswith("$secret:") for name in named):
+            return _REDACTED_TAG
+        return self.named(named)
+
+    def _is_secret(self, name: str) -> bool:
+        if name in self._secret:
+            return True
+        return name not in self._public and looks_secret(name)
 
 
 def _shown_dict(named: dict[str, object]) -> dict[str, object]:

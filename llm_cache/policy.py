@@ -1,4 +1,4 @@
-"""How a prefix is treated, and which of several sources decides.
+"""What one source says about a prefix: a policy.
 
 Each field is decided by the nearest source that says something: the call, `[prefixes.X]` of the
 file, the decorator, `[defaults]` of the file, the built-in values. So what an operator writes in
@@ -7,20 +7,45 @@ file, the decorator, `[defaults]` of the file, the built-in values. So what an o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from llm_cache.errors import ConfigError
+from llm_cache.gates import GATES
 from llm_cache.units import Duration, format_duration, hours_to_seconds, to_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 DAY_S: Final = 86_400.0
 DEFAULT_TTL_S: Final = DAY_S
 DEFAULT_TIMEOUT_S: Final = 300.0
-_DURATIONS: Final = ("ttl", "grace", "stale_if_error", "timeout", "lock_timeout")
+AUTO_VERSION: Final = "auto"
+"""Stands for a digest of the source of the function that generates."""
+
+
+class Mode(StrEnum):
+    """What a request does with the cache."""
+
+    LIVE = "live"
+    """Answers from it, and generates what is missing."""
+    REFRESH = "refresh"
+    """Generates, and keeps that in place of what is there."""
+    REPLAY = "replay"
+    """Answers from it, whatever the age, and never generates."""
+    OFF = "off"
+    """Generates, and leaves the cache alone."""
+
+
+class StoreParams(StrEnum):
+    """How much of its params an entry keeps; secrets are redacted in any case."""
+
+    FULL = "full"
+    REDACTED = "redacted"
+    """Only their names."""
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -30,72 +55,109 @@ class CachePolicy:
     Args:
         ttl: how long an entry is fresh: `"7d"`, a timedelta, `"forever"`; 0 means "do not keep".
         ttl_hours: the same as a number of hours; not together with `ttl`.
+        ttl_jitter: by how much of it a ttl may be shorter, so that what was made together does
+            not expire together; from 0 to 0.9, decided by the key.
         grace: how long after its ttl an entry is still given, while one generation makes it anew.
         stale_if_error: how long after its ttl an entry is given when the generator fails.
-        version: the revision of how the content is made; part of the key.
+        version: the revision of how the content is made; part of the key. `"auto"` stands for a
+            digest of the source of the function that makes it.
         timeout: how long a generator may run, `"forever"` for no limit.
         lock_timeout: how long a caller waits for another's generation before it makes its own.
+        mode: `"live"`, `"refresh"`, `"replay"` or `"off"`.
+        cache_if: called with a value that was made; what it returns False for is not kept.
+        store_if: names of gates that a value has to pass to be kept: `"not_empty"`,
+            `"not_truncated"`, `"not_filtered"`, `"not_refused"`.
+        store_params: how much of its params an entry keeps: `"full"`, `"redacted"` (only the
+            names) or `"none"`.
+        secret_params: names of params that are secrets, beside those that are taken for such.
+        public_params: names of params that are none, though they are taken for such.
 
     Raises:
-        ConfigError: a duration is negative, has no unit, or is over 100 years.
+        ConfigError: a field is wrong; the message names it.
     """
 
     ttl: float | None
+    ttl_jitter: float | None
     grace: float | None
     stale_if_error: float | None
     version: str | None
     timeout: float | None
     lock_timeout: float | None
+    mode: Mode | None
+    cache_if: Callable[[Any], bool] | None
+    store_if: tuple[str, ...] | None
+    store_params: StoreParams | None
+    secret_params: tuple[str, ...] | None
+    public_params: tuple[str, ...] | None
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - as many as there are fields
         self,
         *,
         ttl: Duration | None = None,
         ttl_hours: float | None = None,
+        ttl_jitter: float | None = None,
         grace: Duration | None = None,
         stale_if_error: Duration | None = None,
         version: str | None = None,
         timeout: Duration | None = None,
         lock_timeout: Duration | None = None,
+        mode: str | None = None,
+        cache_if: Callable[[Any], bool] | None = None,
+        store_if: Iterable[str] | None = None,
+        store_params: str | None = None,
+        secret_params: Iterable[str] | None = None,
+        public_params: Iterable[str] | None = None,
     ) -> None:
         if ttl is not None and ttl_hours is not None:
             msg = "ttl and ttl_hours are both given: keep one of them"
             raise ConfigError(msg)
-        if version is not None and not isinstance(version, str):
-            msg = f"version={version!r} is not a str: write it as text"
-            raise ConfigError(msg)
-        put = object.__setattr__
-        seconds = _seconds("ttl", ttl)
-        put(self, "ttl", _hours(ttl_hours) if seconds is None else seconds)
-        put(self, "grace", _seconds("grace", grace))
-        put(self, "stale_if_error", _seconds("stale_if_error", stale_if_error))
-        put(self, "version", version)
-        put(self, "timeout", _seconds("timeout", timeout))
-        put(self, "lock_timeout", _seconds("lock_timeout", lock_timeout))
+        given: dict[str, Any] = {
+            "ttl": ttl,
+            "ttl_jitter": ttl_jitter,
+            "grace": grace,
+            "stale_if_error": stale_if_error,
+            "version": version,
+            "timeout": timeout,
+            "lock_timeout": lock_timeout,
+            "mode": mode,
+            "cache_if": cache_if,
+            "store_if": store_if,
+            "store_params": store_params,
+            "secret_params": secret_params,
+            "public_params": public_params,
+        }
+        for name, value in given.items():
+            checked = None if value is None else _CHECKS[name](name, value)
+            object.__setattr__(self, name, checked)
+        if ttl_hours is not None:
+            object.__setattr__(self, "ttl", _hours("ttl_hours", ttl_hours))
 
     def over(self, other: CachePolicy) -> CachePolicy:
         """One policy of two: each field is this one's, or the other's where this says nothing."""
         merged = CachePolicy()
-        for name in (*_DURATIONS, "version"):
+        for name in POLICY_FIELDS:
             own = getattr(self, name)
             object.__setattr__(merged, name, getattr(other, name) if own is None else own)
         return merged
 
+    def said(self) -> dict[str, Any]:
+        """The fields that are set, as the constructor takes them; durations exact."""
+        values = {name: getattr(self, name) for name in POLICY_FIELDS}
+        return {name: value for name, value in values.items() if value is not None}
+
     def __repr__(self) -> str:
         """Only what is set, in the form the constructor takes."""
-        shown = [
-            f"{name}={format_duration(seconds)!r}"
-            for name in _DURATIONS
-            if (seconds := getattr(self, name)) is not None
-        ]
-        if self.version is not None:
-            shown.append(f"version={self.version!r}")
+        shown = (f"{name}={_shown(name, value)!r}" for name, value in self.said().items())
         return f"CachePolicy({', '.join(shown)})"
 
 
-def _seconds(name: str, value: Duration | None) -> float | None:
-    if value is None:
-        return None
+def _shown(name: str, value: Any) -> Any:  # noqa: ANN401 - as varied as the fields
+    if name in DURATIONS:
+        return format_duration(value)
+    return value.value if isinstance(value, StrEnum) else value
+
+
+def _seconds(name: str, value: Duration) -> float:
     try:
         return to_seconds(value)
     except ValueError as error:
@@ -103,105 +165,89 @@ def _seconds(name: str, value: Duration | None) -> float | None:
         raise ConfigError(msg) from None
 
 
-def _hours(value: float | None) -> float | None:
-    if value is None:
-        return None
+def _hours(name: str, value: float) -> float:
     try:
         return hours_to_seconds(value)
     except ValueError as error:
-        msg = f"ttl_hours: {error}"
+        msg = f"{name}: {error}"
         raise ConfigError(msg) from None
 
 
-UNSET: Final = CachePolicy()
-BUILTIN_PREFIXES: Final[Mapping[str, CachePolicy]] = {
-    "intro_page": CachePolicy(ttl="7d"),
-    "word_problem": CachePolicy(ttl="24h"),
+def _share(name: str, value: object) -> float:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value <= MOST_JITTER
+    ):
+        msg = f"{name}={value!r} is no part of a ttl: write a number from 0 to {MOST_JITTER}"
+        raise ConfigError(msg)
+    return float(value)
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        msg = f"{name}={value!r} is not a str: write it as text"
+        raise ConfigError(msg)
+    return value
+
+
+def _mode(name: str, value: object) -> Mode:
+    return Mode(one_of(name, value, tuple(Mode)))
+
+
+def _store_params(name: str, value: object) -> StoreParams:
+    return StoreParams(one_of(name, value, tuple(StoreParams)))
+
+
+def one_of(name: str, value: object, choices: Iterable[str]) -> str:
+    """`value` itself; ConfigError if it is none of `choices`."""
+    listed = [str(choice) for choice in choices]
+    if not isinstance(value, str) or value not in listed:
+        msg = f"{name}={value!r} is not supported: write {' or '.join(map(repr, listed))}"
+        raise ConfigError(msg)
+    return value
+
+
+def _names(name: str, value: object) -> tuple[str, ...]:
+    names = cast("list[object]", value)
+    if not isinstance(value, list | tuple | set | frozenset) or not all(
+        isinstance(each, str) for each in names
+    ):
+        msg = f"{name}={value!r} is not a list of names: write {name}=('one', 'another')"
+        raise ConfigError(msg)
+    return tuple(cast("list[str]", names))
+
+
+def _gates(name: str, value: object) -> tuple[str, ...]:
+    return tuple(one_of(name, each, GATES) for each in _names(name, value))
+
+
+def _callable(name: str, value: object) -> object:
+    if not callable(value):
+        msg = f"{name}={value!r} cannot be called: write a function that takes the value"
+        raise ConfigError(msg)
+    if iscoroutinefunction(value):
+        msg = f"{name}={value!r} is async: write a plain function that takes the value"
+        raise ConfigError(msg)
+    return value
+
+
+MOST_JITTER: Final = 0.9
+_CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
+    "ttl": _seconds,
+    "ttl_jitter": _share,
+    "grace": _seconds,
+    "stale_if_error": _seconds,
+    "version": _text,
+    "timeout": _seconds,
+    "lock_timeout": _seconds,
+    "mode": _mode,
+    "cache_if": _callable,
+    "store_if": _gates,
+    "store_params": _store_params,
+    "secret_params": _names,
+    "public_params": _names,
 }
-
-
-class TtlSource(StrEnum):
-    """Which source decided a ttl."""
-
-    CALL = "call"
-    PREFIX = "prefix"
-    DECORATOR = "decorator"
-    DEFAULTS = "defaults"
-    BUILTIN = "built-in"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """A prefix's policy with every source merged; durations in seconds.
-
-    The ttl stays in layers, since an entry remembers the ttl of the call and of the decorator that
-    made it: whoever judges the entry without them (the CLI) must come to the same answer.
-    """
-
-    call_ttl: float | None = None
-    prefix_ttl: float | None = None
-    decorator_ttl: float | None = None
-    defaults_ttl: float | None = None
-    builtin_ttl: float = DEFAULT_TTL_S
-    grace: float = 0.0
-    stale_if_error: float = 0.0
-    version: str = ""
-    timeout: float = DEFAULT_TIMEOUT_S
-    lock_timeout: float = DEFAULT_TIMEOUT_S
-
-    def ttl(
-        self, made_with_call_ttl: float | None = None, made_with_decorator_ttl: float | None = None
-    ) -> tuple[float, TtlSource]:
-        """The ttl in seconds, and who decided it, of an entry made with the given ttls."""
-        call_ttl = made_with_call_ttl if self.call_ttl is None else self.call_ttl
-        if call_ttl is not None:
-            return call_ttl, TtlSource.CALL
-        if self.prefix_ttl is not None:
-            return self.prefix_ttl, TtlSource.PREFIX
-        decorator_ttl = (
-            made_with_decorator_ttl if self.decorator_ttl is None else self.decorator_ttl
-        )
-        if decorator_ttl is not None:
-            return decorator_ttl, TtlSource.DECORATOR
-        if self.defaults_ttl is not None:
-            return self.defaults_ttl, TtlSource.DEFAULTS
-        return self.builtin_ttl, TtlSource.BUILTIN
-
-    @property
-    def kept_after_ttl(self) -> float:
-        """Seconds an entry is retained beyond its ttl."""
-        return max(self.grace, self.stale_if_error)
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyTable:
-    """What the configuration in force says about each prefix."""
-
-    prefixes: Mapping[str, CachePolicy] = field(default_factory=dict[str, CachePolicy])
-    defaults: CachePolicy = UNSET
-
-    def resolve(
-        self, prefix: str, *, call: CachePolicy | None = None, decorator: CachePolicy | None = None
-    ) -> Policy:
-        """The policy of `prefix` for one call, of a function decorated with `decorator`."""
-        call, decorator = call or UNSET, decorator or UNSET
-        from_file = self.prefixes.get(prefix, UNSET)
-        nearest = (call, from_file, decorator, self.defaults)
-        timeout = _first((source.timeout for source in nearest), DEFAULT_TIMEOUT_S)
-        builtin = BUILTIN_PREFIXES.get(prefix, UNSET).ttl
-        return Policy(
-            call_ttl=call.ttl,
-            prefix_ttl=from_file.ttl,
-            decorator_ttl=decorator.ttl,
-            defaults_ttl=self.defaults.ttl,
-            builtin_ttl=DEFAULT_TTL_S if builtin is None else builtin,
-            grace=_first((source.grace for source in nearest), 0.0),
-            stale_if_error=_first((source.stale_if_error for source in nearest), 0.0),
-            version=next((s.version for s in nearest if s.version is not None), ""),
-            timeout=timeout,
-            lock_timeout=_first((source.lock_timeout for source in nearest), timeout),
-        )
-
-
-def _first(candidates: Iterable[float | None], otherwise: float) -> float:
-    return next((seconds for seconds in candidates if seconds is not None), otherwise)
+POLICY_FIELDS: Final = tuple(_CHECKS)
+DURATIONS: Final = tuple(name for name, check in _CHECKS.items() if check is _seconds)
+UNSET: Final = CachePolicy()

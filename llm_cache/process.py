@@ -15,8 +15,9 @@ _shared: LLMCache | None = None
 def get_cache() -> LLMCache:
     """The process-wide cache, made on first use from the settings in force.
 
-    These are `LLM_CACHE_CONFIG`, `LLM_CACHE_DIR` and `LLM_CACHE_ENABLED`, and the `cache.toml`
-    found from the working directory upward. Raises ConfigError if one of them is wrong.
+    These are `LLM_CACHE_CONFIG`, `LLM_CACHE_DIR`, `LLM_CACHE_ENABLED`, `LLM_CACHE_MODE` and
+    `LLM_CACHE_TENANT`, and the `cache.toml` found from the working directory upward. Raises
+    ConfigError if one of them is wrong.
     """
     global _shared  # noqa: PLW0603 - one per process is what it is for
     cache = _shared

@@ -26,16 +26,40 @@ class Outcome(StrEnum):
     COALESCED = "coalesced"
     """By the generator of another request for the same, which was under way."""
     BYPASS = "bypass"
-    """By its own generator, since the cache is disabled or the ttl is 0."""
+    """By its own generator, and the cache was left alone."""
+
+
+class Reason(StrEnum):
+    """Why a request was answered as it was."""
+
+    FRESH = "fresh"
+    RECORDED = "recorded, and the mode is replay"
+    IN_GRACE = "past its ttl, within its grace"
+    GENERATOR_FAILS = "the generator fails"
+    NOTHING_STORED = "nothing is stored for it"
+    EXPIRED = "expired"
+    FROM_THE_FUTURE = "made later than now"
+    OF_ANOTHER_TYPE = "stored as another type"
+    REFRESHED = "asked to be made anew"
+    WAITED = "another request was generating it"
+    ALONE = "could not wait for the request that is generating it"
+    DISABLED = "the cache is disabled"
+    MODE_OFF = "the mode is off"
+    TTL_0 = "the ttl is 0"
 
 
 @dataclass(frozen=True, slots=True)
 class Result(Generic[T]):
-    """The value of a request, how it was come by, and its entry.
+    """The value of a request, how it was come by and why, and its entry.
 
-    `entry` is None where the value is not kept.
+    `entry` is None where the value is not kept, and `not_stored` then says why: `empty`,
+    `truncated`, `filtered`, `refused`, `cache_if`, `too large`, `not the same` (it would not come
+    back so) or `no lease` (the store is busy or in trouble, and nobody could tell whether the value
+    was invalidated meanwhile).
     """
 
     value: T
     outcome: Outcome
     entry: Entry | None = None
+    reason: Reason = Reason.FRESH
+    not_stored: str | None = None

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, cast
 
 from llm_cache.codec import UNTYPED, Codec, codec_for
+from llm_cache.savings import Generated
 
 _AWAITABLES: Final = (Awaitable, Coroutine)
 
@@ -64,6 +65,8 @@ def _codec_of_text(
 def _codec_of_annotation(annotation: Any) -> Codec:  # noqa: ANN401 - annotations may be anything
     if typing.get_origin(annotation) in _AWAITABLES:
         annotation = typing.get_args(annotation)[-1]
-    if isinstance(annotation, typing.TypeVar):
+    if typing.get_origin(annotation) is Generated:
+        annotation = typing.get_args(annotation)[0]
+    if annotation is Generated or isinstance(annotation, typing.TypeVar):
         return UNTYPED
     return codec_for(type(None) if annotation is None else annotation)

@@ -9,7 +9,6 @@ from marshal import dumps
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.engine import NOT_IN_MEMORY
-from llm_cache.keys import Identity
 from llm_cache.steps import Call
 
 if TYPE_CHECKING:
@@ -17,10 +16,15 @@ if TYPE_CHECKING:
 
     from llm_cache.binding import Binding
     from llm_cache.cache import LLMCache
+    from llm_cache.codec import Codec
     from llm_cache.engine import Engine
+    from llm_cache.keys import Identity
     from llm_cache.memory_tier import Slot
+    from llm_cache.policy_table import Policy
+    from llm_cache.scope import Scope
 
 REMEMBERED_AT_MOST: Final = 4096
+SCOPES_AT_MOST: Final = 256
 LONGEST_CALL_BYTES: Final = 4096
 _WITHOUT_REFERENCES: Final = 2
 """The newest format of marshal that writes equal values alike, however they are shared."""
@@ -48,57 +52,73 @@ class Shortcuts:
     def __init__(self, binding: Binding, get_cache: Callable[[], LLMCache]) -> None:
         self._binding: Final = binding
         self._get_cache: Final = get_cache
-        self._engine: Engine | None = None
-        self._known: dict[bytes, _Known] = {}
+        self._views: dict[Scope, _View] = {}
 
     def from_memory(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
         """The value, if it is fresh in memory; `NOT_IN_MEMORY` if not.
 
         Raises TypeError if the function does not take the arguments, KeyParamError if one cannot
-        be keyed.
+        be keyed, TenantRequiredError if there has to be a tenant and there is none.
         """
-        engine = self._get_cache().engine
-        known = self._recall(engine, args, kwargs)
+        view, known = self._recall(args, kwargs)
+        engine = view.engine
         slot = known.slot()
         if slot is None:
             slot = engine.slot(known.identity.key)
             if slot is None:
                 return NOT_IN_MEMORY
             known.slot = weakref.ref(slot)
-        return engine.from_slot(slot, self._policy, self._codec)
+        return engine.from_slot(slot, view.policy, view.codec)
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, refresh: bool = False) -> Call:
         """The request that a call with these arguments is. Raises as `from_memory` does."""
-        known = self._recall(self._get_cache().engine, args, kwargs)
+        view, known = self._recall(args, kwargs)
         generator = partial(self._binding.function, *args, **kwargs)
-        return Call(known.identity, generator, self._policy, self._codec, refresh)
+        return Call.of(known.identity, generator, view.policy, view.codec, refresh=refresh)
 
-    def _recall(self, engine: Engine, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Known:
-        if engine is not self._engine:
-            self._begin_anew(engine)
+    def _recall(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_View, _Known]:
+        engine = self._get_cache().engine
+        view = self._views.get(engine.scope())
+        if view is None or view.engine is not engine:
+            view = self._view(engine)
         try:
-            return self._known[dumps((args, kwargs), _WITHOUT_REFERENCES)]
+            return view, view.known[dumps((args, kwargs), _WITHOUT_REFERENCES)]
         except (KeyError, ValueError):
-            return self._learn(args, kwargs)
+            return view, self._learn(view, args, kwargs)
 
-    def _begin_anew(self, engine: Engine) -> None:
-        binding = self._binding
-        self._codec = binding.codec
-        self._policy = engine.policies.resolve(binding.prefix, decorator=binding.policy)
-        self._known = {}
-        self._engine = engine
+    def _view(self, engine: Engine) -> _View:
+        scope = engine.scopes.identified()
+        policy = engine.policies.resolve(
+            self._binding.prefix, decorator=self._binding.policy, mode_in_block=scope.mode
+        )
+        view = _View(engine, scope.tenant, policy, self._binding.codec)
+        if len(self._views) >= SCOPES_AT_MOST:
+            self._views = {}
+        self._views[scope] = view
+        return view
 
-    def _learn(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Known:
-        binding = self._binding
-        params_json = binding.params_json(args, kwargs)
-        known = _Known(Identity(binding.prefix, params_json, self._policy.version))
+    def _learn(self, view: _View, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Known:
+        known = _Known(self._binding.identity(args, kwargs, view.policy, view.tenant))
         with suppress(ValueError):  # arguments that are not of built-in types
             call = dumps((args, kwargs), _WITHOUT_REFERENCES)
             if len(call) <= LONGEST_CALL_BYTES:
-                if len(self._known) >= REMEMBERED_AT_MOST:
-                    self._known.clear()
-                self._known[call] = known
+                if len(view.known) >= REMEMBERED_AT_MOST:
+                    view.known.clear()
+                view.known[call] = known
         return known
+
+
+class _View:
+    """The calls of a function as one scope sees them: of one tenant, in one mode, in one cache."""
+
+    __slots__ = ("codec", "engine", "known", "policy", "tenant")
+
+    def __init__(self, engine: Engine, tenant: str, policy: Policy, codec: Codec) -> None:
+        self.engine = engine
+        self.tenant = tenant
+        self.policy = policy
+        self.codec = codec
+        self.known: dict[bytes, _Known] = {}
 
 
 def _no_slot() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from llm_cache.errors import GenerationTimeoutError
+from llm_cache.policy import Mode
 
 if TYPE_CHECKING:
     from llm_cache.circuit import Circuit
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from llm_cache.keys import Identity
     from llm_cache.memory_tier import MemoryTier
     from llm_cache.notices import Notices
-    from llm_cache.policy import Policy, PolicyTable
+    from llm_cache.policy_table import Policy, PolicyTable
+    from llm_cache.prices import Prices
     from llm_cache.stores.base import Store
     from llm_cache.usage import UsageCounter
 
@@ -39,6 +41,24 @@ class Call:
     codec: Codec
     refresh: bool = False
 
+    @classmethod
+    def of(
+        cls,
+        identity: Identity,
+        generator: Callable[[], object],
+        policy: Policy,
+        codec: Codec,
+        *,
+        refresh: bool = False,
+    ) -> Call:
+        """A request, made anew where its caller or its mode says so."""
+        call = cls(identity, generator, policy, codec)
+        return call.refreshing() if refresh or policy.mode is Mode.REFRESH else call
+
+    def refreshing(self) -> Call:
+        """The same, to be made anew; not in the mode `replay`, which never generates."""
+        return self if self.policy.mode is Mode.REPLAY else replace(self, refresh=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -53,6 +73,7 @@ class Parts:
     reads: Circuit
     writes: Circuit
     generators: Generators
+    prices: Prices
     max_value_bytes: int
     clock: Callable[[], float]
     monotonic: Callable[[], float] = time.monotonic

@@ -93,11 +93,12 @@ def land(parts: Parts, flight: Flight, ending: Ending) -> None:
 
 def publish(parts: Parts, entry: Entry, flight: Flight, lease: Lease, *, refresh: bool) -> None:
     """Has an entry kept under the lease it was made under."""
-    was_kept = False
+    was_kept, reason = False, "store trouble"
     try:
         was_kept = parts.store.put(entry, lease=lease)
         if not was_kept:
             # It was invalidated meanwhile, or another took over: theirs stands.
+            reason = "invalidated"
             parts.tier.drop(entry.key, only=entry)
         elif refresh:
             # A fresh entry was replaced: nobody's memory may go on serving the one before.
@@ -111,7 +112,7 @@ def publish(parts: Parts, entry: Entry, flight: Flight, lease: Lease, *, refresh
         _tell_of_trouble(parts, error)
     finally:
         if not was_kept:
-            parts.usage.count(entry.tenant, entry.prefix, not_stored=1)
+            parts.usage.not_stored(flight.identity, entry.model, reason)
         parts.flights.stored(flight)
 
 

@@ -5,35 +5,68 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict, deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from llm_cache.errors import StoreError
-from llm_cache.stores.base import EntryUse, Usage, UsageDay
+from llm_cache.stores.base import Counts, EntryUse, Note, Refusals, UsageDay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llm_cache.entry import EntryInfo
+    from llm_cache.keys import Identity
+    from llm_cache.savings import Usage
     from llm_cache.stores.base import Store
 
 FLUSH_EVERY_S: Final = 1.0
+MOST_NOTES: Final = 1000
+"""Between two times that the store is told: what is beyond is counted, and not noted."""
+REFUSED: Final = "refused"
 Group: TypeAlias = tuple[str, str, str]
 """Tenant, prefix and model."""
 _log: Final = logging.getLogger("llm_cache")
 
 
+def saved(usage: Usage, seconds: float | None) -> dict[str, float]:
+    """What an answer saves that was not generated, as counts."""
+    return {
+        "saved_seconds": seconds or 0.0,
+        "saved_input_tokens": usage.input_tokens or 0,
+        "saved_output_tokens": usage.output_tokens or 0,
+        "saved_usd": usage.cost_usd or 0.0,
+        "saved_unpriced": usage.cost_usd is None,
+    }
+
+
 class Use:
     """What a hit of one entry counts for; it keeps no value alive."""
 
-    __slots__ = ("group", "key", "last_used_at", "saves_seconds")
+    __slots__ = ("cost", "group", "key", "last_used_at")
 
     def __init__(self, entry: EntryInfo) -> None:
         self.key = entry.key
         self.group: Group = (entry.tenant, entry.prefix, entry.model or "")
-        self.saves_seconds = entry.generation_seconds or 0.0
+        self.cost = (
+            entry.generation_seconds,
+            entry.input_tokens,
+            entry.output_tokens,
+            entry.cost_usd,
+        )
         self.last_used_at = 0.0
+
+    def counts(self, hits: int) -> Counts:
+        """What so many hits count for."""
+        seconds, input_tokens, output_tokens, cost_usd = self.cost
+        return Counts(
+            hits=hits,
+            saved_seconds=hits * (seconds or 0.0),
+            saved_input_tokens=hits * (input_tokens or 0),
+            saved_output_tokens=hits * (output_tokens or 0),
+            saved_usd=hits * (cost_usd or 0.0),
+            saved_unpriced=hits if cost_usd is None else 0,
+        )
 
 
 class _Hits:
@@ -65,8 +98,10 @@ class UsageCounter:
         self.hits: Final[deque[Use]] = deque()
         """One `Use` a hit, to be added up later: every hit comes this way, without a lock."""
         self._untold: dict[bytes, _Hits] = {}
-        self._counts: defaultdict[Group, Usage] = defaultdict(Usage)
-        self._of_process = Usage()
+        self._counts: defaultdict[Group, Counts] = defaultdict(Counts)
+        self._of_process = Counts()
+        self._refusals: dict[tuple[str, str, str], int] = {}
+        self._notes: dict[bytes, Note] = {}
         self.is_asleep = True
         self._something_to_tell = threading.Event()
         self._closed = threading.Event()
@@ -80,7 +115,7 @@ class UsageCounter:
             self.wake()
 
     def count(self, tenant: str, prefix: str, model: str | None = None, **amounts: float) -> None:
-        """Adds amounts to counts of `Usage`, by name: `misses=1, generation_seconds=2.5`."""
+        """Adds amounts to counts of `Counts`, by name: `misses=1, generation_seconds=2.5`."""
         with self._lock:
             counts = self._counts[tenant, prefix, model or ""]
             for usage in (counts, self._of_process):
@@ -88,7 +123,31 @@ class UsageCounter:
                     setattr(usage, name, getattr(usage, name) + amount)
         self.wake()
 
-    def of_process(self) -> Usage:
+    def generated(self, identity: Identity, usage: Usage, seconds: float) -> None:
+        """Counts a generation, and what it took."""
+        self.count(
+            identity.tenant,
+            identity.prefix,
+            usage.model,
+            generations=1,
+            generation_seconds=seconds,
+            input_tokens=usage.input_tokens or 0,
+            output_tokens=usage.output_tokens or 0,
+            cost_usd=usage.cost_usd or 0.0,
+            unpriced=usage.cost_usd is None,
+        )
+
+    def not_stored(self, identity: Identity, model: str | None, reason: str) -> None:
+        """Counts a value that is not stored, and notes the reason for who asks why it misses."""
+        tenant, prefix, key = identity.tenant, identity.prefix, identity.key
+        self.count(tenant, prefix, model, not_stored=1)
+        with self._lock:
+            group = (tenant, prefix, reason)
+            self._refusals[group] = self._refusals.get(group, 0) + 1
+            if len(self._notes) < MOST_NOTES:
+                self._notes[key] = Note(tenant, prefix, key, REFUSED, reason, self._clock())
+
+    def of_process(self) -> Counts:
         """Everything counted in this process so far."""
         with self._lock:
             self._add_up_hits()
@@ -102,14 +161,15 @@ class UsageCounter:
                 self._something_to_tell.clear()
                 self.is_asleep = True
                 self._add_up_hits()
-                counts, self._counts = self._counts, defaultdict(Usage)
-                told, self._untold = self._untold, {}
-            if not told and not counts:
+                untold = _Untold(self._untold, self._counts, self._refusals, self._notes)
+                self._untold, self._counts = {}, defaultdict(Counts)
+                self._refusals, self._notes = {}, {}
+            if not untold.hits and not untold.counts:
                 return
             try:
-                self._store.add_usage(self._by_day(told, counts), _entry_uses(told))
+                self._tell(untold)
             except StoreError:
-                self._put_back(told, counts)
+                self._put_back(untold)
                 raise
 
     def close(self) -> None:
@@ -121,7 +181,7 @@ class UsageCounter:
     def _add_up_hits(self) -> None:
         for _ in range(len(self.hits)):
             use = self.hits.popleft()
-            self._of_process.hits += 1
+            self._of_process.add(use.counts(1))
             self._note(use, 1, use.last_used_at)
 
     def _note(self, use: Use, hits: int, last_used_at: float) -> None:
@@ -154,23 +214,36 @@ class UsageCounter:
         except StoreError as error:
             _log.debug("counts are kept for later: %s", error)
 
-    def _by_day(self, told: dict[bytes, _Hits], counts: dict[Group, Usage]) -> list[UsageDay]:
+    def _tell(self, untold: _Untold) -> None:
         day = datetime.fromtimestamp(self._clock(), UTC).date().isoformat()
-        summed: defaultdict[Group, Usage] = defaultdict(Usage)
-        for group, usage in counts.items():
+        summed: defaultdict[Group, Counts] = defaultdict(Counts)
+        for group, usage in untold.counts.items():
             summed[group].add(usage)
-        for hits in told.values():
-            saved_seconds = hits.use.saves_seconds * hits.count
-            summed[hits.use.group].add(Usage(hits=hits.count, saved_seconds=saved_seconds))
-        return [UsageDay(day, *group, usage) for group, usage in summed.items()]
+        for hits in untold.hits.values():
+            summed[hits.use.group].add(hits.use.counts(hits.count))
+        self._store.add_usage(
+            [UsageDay(day, *group, usage) for group, usage in summed.items()],
+            [EntryUse(key, hits.count, hits.last_used_at) for key, hits in untold.hits.items()],
+            [Refusals(day, *group, times) for group, times in untold.refusals.items()],
+            untold.notes.values(),
+        )
 
-    def _put_back(self, told: dict[bytes, _Hits], counts: dict[Group, Usage]) -> None:
+    def _put_back(self, untold: _Untold) -> None:
         with self._lock:
-            for hits in told.values():
+            for hits in untold.hits.values():
                 self._note(hits.use, hits.count, hits.last_used_at)
-            for group, usage in counts.items():
+            for group, usage in untold.counts.items():
                 self._counts[group].add(usage)
+            for reason, times in untold.refusals.items():
+                self._refusals[reason] = self._refusals.get(reason, 0) + times
+            self._notes = {**untold.notes, **self._notes}
 
 
-def _entry_uses(told: dict[bytes, _Hits]) -> list[EntryUse]:
-    return [EntryUse(key, hits.count, hits.last_used_at) for key, hits in told.items()]
+@dataclass(frozen=True, slots=True)
+class _Untold:
+    """What the store has not been told of."""
+
+    hits: dict[bytes, _Hits]
+    counts: dict[Group, Counts]
+    refusals: dict[tuple[str, str, str], int]
+    notes: dict[bytes, Note]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -147,7 +147,7 @@ class Warming:
                 return
 
     async def _make(self, planned: PlannedSet, item: WarmItem, pool: DaemonPool) -> None:
-        call = replace(item.call, refresh=self._refresh)
+        call = item.call.refreshing() if self._refresh else item.call
         if planned.is_async:
             answer = await self._engine.answer(call)
         else:
@@ -160,7 +160,8 @@ class Warming:
         """Lookups swallow the store's trouble; to be warm means to be kept."""
         key = item.call.identity.key
         if answer.entry is None:
-            msg = f"{item.prefix}: the value was made but cannot be kept; the log says why"
+            why = answer.not_stored or "the log says why"
+            msg = f"{item.prefix}: the value was made but cannot be kept: {why}"
             raise StoreError(msg)
         self._engine.parts.flights.wait_until_stored(KEPT_WITHIN_S, key)
         if self._engine.parts.store.get(key) is None:

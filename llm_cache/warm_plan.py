@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from llm_cache.binding import Binding, binding_of
 from llm_cache.entry import Freshness, judge
 from llm_cache.errors import CacheError, ConfigError
-from llm_cache.keys import Identity
 from llm_cache.steps import Call
 
 if TYPE_CHECKING:
@@ -131,10 +130,13 @@ def _planned(engine: Engine, warm_set: WarmSet, where: str, base: Path | None) -
 
 
 def _item(engine: Engine, binding: Binding, arguments: Mapping[str, Any]) -> WarmItem:
-    policy = engine.policies.resolve(binding.prefix, decorator=binding.policy)
-    identity = Identity(binding.prefix, binding.params_json((), arguments), policy.version)
+    scope = engine.scopes.identified()
+    policy = engine.policies.resolve(
+        binding.prefix, decorator=binding.policy, mode_in_block=scope.mode
+    )
+    identity = binding.identity((), arguments, policy, scope.tenant)
     generator = partial(binding.function, **arguments)
-    call = Call(identity, generator, policy, binding.codec)
+    call = Call.of(identity, generator, policy, binding.codec)
     entry: Entry | None = engine.parts.store.get(identity.key)
     now = engine.parts.clock()
     state = Freshness.MISSING if entry is None else judge(entry, policy, now)

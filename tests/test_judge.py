@@ -1,14 +1,17 @@
 """One function says what an entry is good for, from its age, its ttl and who said which ttl."""
 
+import hashlib
 import itertools
 import math
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_cache.entry import EntryInfo, Freshness, freshness_window, judge
-from llm_cache.policy import CachePolicy, Policy, PolicyTable, TtlSource
+from llm_cache.entry import EntryInfo, Freshness, freshness_window, judge, share_of
+from llm_cache.policy import CachePolicy
+from llm_cache.policy_table import Policy, PolicyTable, TtlSource
 
 T0 = 1_800_000_000.0
 TTL = 3600.0
@@ -96,6 +99,34 @@ def test_forever_has_no_end():
 def test_nothing_is_fresh_under_a_ttl_of_zero(age):
     """0 means "do not keep": what is there is not served, from whichever clock it came."""
     assert judge(entry(), Policy(prefix_ttl=0.0), T0 + age) is MISSING
+
+
+def test_jitter_only_shortens_and_spreads():
+    """Under a jitter of 0.1 ttls lie between 90 and 100 %, evenly, and each key keeps its own."""
+    policy = Policy(builtin_ttl=TTL, ttl_jitter=0.1)
+    keys = [hashlib.sha256(str(n).encode()).digest() for n in range(1000)]
+    ttls = [freshness_window(entry(key=key), policy)[1] - T0 for key in keys]
+    assert ttls == [freshness_window(entry(key=key), policy)[1] - T0 for key in keys]
+    assert all(0.9 * TTL <= ttl <= TTL for ttl in ttls)
+    tenths = Counter(int((TTL - ttl) / (0.01 * TTL)) for ttl in ttls)
+    assert len(tenths) == 10
+    assert min(tenths.values()) > 60
+    for key, ttl in zip(keys[:9], ttls[:9], strict=True):
+        assert judge(entry(key=key), policy, T0 + ttl - TICK) is FRESH
+        assert judge(entry(key=key), policy, T0 + ttl + TICK) is MISSING
+
+
+def test_jitter_is_the_same_in_every_process():
+    """It comes from the key alone: the last 8 bytes, as a part of 2^64."""
+    assert share_of(bytes(32)) == 0
+    assert share_of(bytes(24) + bytes([0x80]) + bytes(7)) == 0.5
+    assert share_of(b"\xff" * 32) <= 1
+
+
+def test_jitter_leaves_forever_alone():
+    """What never expires does not do so a little earlier."""
+    policy = Policy(builtin_ttl=math.inf, ttl_jitter=0.9)
+    assert freshness_window(entry(key=b"\x80" * 32), policy)[1] == math.inf
 
 
 def test_the_window_is_what_judge_goes_by():

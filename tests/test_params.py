@@ -17,9 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_cache.keys import canonical_params
-from llm_cache.params import digest_params, looks_secret, redact, show_params
+from llm_cache.params import digest_params, looks_secret, show_params, stored_params
+from llm_cache.policy import StoreParams
 
 CANARY = "canary-4711-sings"
+
+
+def full(params_json):
+    """The params as they are stored where nothing else is said."""
+    return stored_params(params_json, StoreParams.FULL)
+
 
 SECRET_NAMES = [
     *("api_key", "apikey", "apiKey", "API_KEY", "ApiKey", "APIKey", "X-API-Key", "api key"),
@@ -140,7 +147,7 @@ def traces(text: str) -> list[bytes]:
 @every_secret
 def test_no_secret_is_left_in_what_is_stored(params):
     """Neither the secret, nor an encoding, nor a digest of it is in the redacted params."""
-    stored, redacted = redact(canonical_params({"subject": "math", **params}))
+    stored, redacted = full(canonical_params({"subject": "math", **params}))
     assert redacted
     assert not [trace for trace in traces(CANARY) if trace in stored]
     assert orjson.loads(stored)["subject"] == "math"
@@ -149,7 +156,7 @@ def test_no_secret_is_left_in_what_is_stored(params):
 @every_secret
 def test_no_secret_is_shown(params):
     """What a reader gets holds no secret, and the place where one was says so."""
-    stored, _ = redact(canonical_params({"subject": "math", **params}))
+    stored, _ = full(canonical_params({"subject": "math", **params}))
     shown = json.dumps(show_params(stored))
     assert CANARY not in shown
     assert '"<redacted>"' in shown
@@ -159,15 +166,15 @@ def test_no_secret_is_shown(params):
 @every_secret
 def test_redacting_twice_changes_nothing(params):
     """What is redacted stays as it is."""
-    stored, _ = redact(canonical_params(params))
-    again, _ = redact(stored)
+    stored, _ = full(canonical_params(params))
+    again, _ = full(stored)
     assert again == stored
 
 
 def test_two_secrets_leave_the_same_behind():
     """Nobody can tell from stored params which secret it was, nor how long."""
     one, other = (
-        redact(canonical_params({"api_key": secret, "pin": pydantic.SecretStr(secret)}))
+        full(canonical_params({"api_key": secret, "pin": pydantic.SecretStr(secret)}))
         for secret in ("a", "b" * 100)
     )
     assert one == other == (b'{"api_key":{"$redacted":true},"pin":{"$redacted":true}}', True)
@@ -175,7 +182,7 @@ def test_two_secrets_leave_the_same_behind():
 
 def digests(**params) -> set[bytes]:
     """The digests of the single params of a request, as they are stored."""
-    joined = digest_params(redact(canonical_params(params))[0])
+    joined = digest_params(full(canonical_params(params))[0])
     return {joined[at : at + 8] for at in range(0, len(joined), 8)}
 
 
@@ -204,7 +211,7 @@ def test_a_secret_type_is_not_shown_even_where_nothing_was_redacted():
 
 def test_what_stands_beside_a_secret_is_kept():
     """Only the secret is taken out: the rest of a model and of a dict stays."""
-    stored, _ = redact(canonical_params({"account": ACCOUNT, "max_tokens": 5}))
+    stored, _ = full(canonical_params({"account": ACCOUNT, "max_tokens": 5}))
     assert show_params(stored) == {
         "account": {"user": "ann", "pin": "<redacted>", "password": "<redacted>"},
         "max_tokens": 5,
@@ -219,7 +226,7 @@ def test_what_stands_beside_a_secret_is_kept():
 def test_params_without_a_secret_are_left_alone(params):
     """Nothing secret, nothing changed: the very bytes come back."""
     plain = canonical_params({"subject": "math", **params})
-    assert redact(plain) == (plain, False)
+    assert full(plain) == (plain, False)
 
 
 class Color(enum.Enum):
@@ -305,8 +312,50 @@ def test_plain_params_are_shown_as_they_are(params):
 def test_a_secret_among_any_params_is_found(params, name):
     """Wherever in the params a secret stands, it is gone after redaction and the rest is not."""
     hidden = {**params, "deep": [{name: CANARY}], name: {"x": CANARY}}
-    stored, redacted = redact(canonical_params(hidden))
+    stored, redacted = full(canonical_params(hidden))
     assert redacted
     assert CANARY.encode() not in stored
     shown = show_params(stored)
     assert set(shown) == set(hidden)
+
+
+def test_what_a_policy_names_is_secret_too():
+    """Names of one's own are redacted at any depth, and leave no digest."""
+    params = canonical_params({"student": CANARY, "who": {"student": CANARY}, "grade": "5"})
+    stored, redacted = stored_params(params, StoreParams.FULL, secret=("student",))
+    assert redacted
+    assert CANARY not in stored.decode()
+    assert show_params(stored) == {
+        "student": "<redacted>",
+        "who": {"student": "<redacted>"},
+        "grade": "5",
+    }
+    # Two left: the grade, and what holds the student; neither tells of the name.
+    other = canonical_params({"student": "x", "who": {"student": "x"}, "grade": "5"})
+    assert digest_params(stored) == digest_params(
+        stored_params(other, StoreParams.FULL, secret=("student",))[0]
+    )
+
+
+def test_what_a_policy_names_is_public():
+    """A name that is only taken for a secret may be kept; a secret type may not."""
+    params = canonical_params({"token": "noun", "secret": pydantic.SecretStr(CANARY)})
+    stored, _ = stored_params(params, StoreParams.FULL, public=("token", "secret"))
+    assert show_params(stored) == {"token": "noun", "secret": "<redacted>"}
+
+
+def test_only_names_are_kept():
+    """Redacted params have their names and nothing else, not even a digest."""
+    params = canonical_params({"subject": CANARY, "deep": {"inside": CANARY}})
+    stored, redacted = stored_params(params, StoreParams.REDACTED)
+    assert (show_params(stored), redacted) == (
+        {"deep": "<redacted>", "subject": "<redacted>"},
+        True,
+    )
+    assert digest_params(stored) == b""
+
+
+def test_nothing_is_kept():
+    """Without params there are not even names; that is a redaction only if there were any."""
+    assert stored_params(canonical_params({"a": CANARY}), StoreParams.NONE) == (b"{}", True)
+    assert stored_params(canonical_params({}), StoreParams.NONE) == (b"{}", False)

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from llm_cache.errors import CacheError, ConfigError
-from llm_cache.policy import UNSET, CachePolicy, Policy, PolicyTable, TtlSource
+from llm_cache.policy import UNSET, CachePolicy, Mode
+from llm_cache.policy_table import Policy, PolicyTable, TtlSource
 
 DAY_S = 86_400.0
 
@@ -93,7 +94,7 @@ def test_a_policy_shows_only_what_it_says():
     """The repr is what one would write, without the fields that others decide."""
     assert repr(CachePolicy()) == "CachePolicy()"
     shown = repr(CachePolicy(ttl_hours=36, version="2", timeout="forever"))
-    assert shown == "CachePolicy(ttl='1d12h', timeout='forever', version='2')"
+    assert shown == "CachePolicy(ttl='1d12h', version='2', timeout='forever')"
     assert repr(CachePolicy(ttl=0)) == "CachePolicy(ttl='0s')"
 
 
@@ -195,3 +196,114 @@ def test_another_prefix_of_the_file_says_nothing():
     table = PolicyTable(prefixes={"intro": CachePolicy(ttl="1h")})
     assert table.resolve("intro_page").ttl()[1] is TtlSource.BUILTIN
     assert table.resolve("intro").ttl()[1] is TtlSource.PREFIX
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("ttl_jitter", 1.0),
+        ("ttl_jitter", -0.1),
+        ("ttl_jitter", True),
+        ("ttl_jitter", "0.1"),
+        ("ttl_jitter", math.nan),
+        ("mode", "relive"),
+        ("mode", 1),
+        ("cache_if", "len"),
+        ("store_if", "not_empty"),
+        ("store_if", ["not_emtpy"]),
+        ("store_if", [1]),
+        ("store_params", "some"),
+        ("secret_params", "student"),
+        ("public_params", [None]),
+    ],
+    ids=str,
+)
+def test_a_wrong_field_is_named(field, value):
+    """What a field cannot be is a ConfigError that names the field and says what to write."""
+    with pytest.raises(ConfigError, match=f"^{field}.*write"):
+        CachePolicy(**{field: value})
+
+
+def test_a_gate_is_no_coroutine():
+    """An async gate would let everything through: what it returns is true until it is awaited."""
+
+    async def good(value):
+        return False
+
+    with pytest.raises(ConfigError, match="async"):
+        CachePolicy(cache_if=good)
+
+
+def is_long(value):
+    """A gate."""
+    return len(value) > 10
+
+
+EVERYTHING_SAID = {
+    "ttl": 60.0,
+    "ttl_jitter": 0.1,
+    "grace": 1.0,
+    "stale_if_error": 2.0,
+    "version": "3",
+    "timeout": 4.0,
+    "lock_timeout": 5.0,
+    "mode": "refresh",
+    "cache_if": is_long,
+    "store_if": ("not_empty", "not_refused"),
+    "store_params": "redacted",
+    "secret_params": ("student",),
+    "public_params": ("token",),
+}
+
+
+def of(**fields):
+    """A policy of bare values, durations in seconds."""
+    durations = {"ttl", "grace", "stale_if_error", "timeout", "lock_timeout"}
+    return CachePolicy(
+        **{name: f"{value}s" if name in durations else value for name, value in fields.items()}
+    )
+
+
+@pytest.mark.parametrize("field", EVERYTHING_SAID)
+def test_each_field_is_decided_by_the_nearest_source(field):
+    """Call, file, decorator and defaults, in this order, each field on its own."""
+    value = EVERYTHING_SAID[field]
+    said = of(**{field: value})
+    for far, source in enumerate(["call", "file", "decorator", "defaults"]):
+        sources = dict.fromkeys(["call", "file", "decorator", "defaults"][:far], UNSET)
+        sources[source] = said
+        table = PolicyTable(
+            prefixes={"p": sources.get("file", UNSET)}, defaults=sources.get("defaults", UNSET)
+        )
+        policy = table.resolve("p", call=sources.get("call"), decorator=sources.get("decorator"))
+        assert (policy.ttl()[0] if field == "ttl" else getattr(policy, field)) == value
+    assert said.over(CachePolicy()) == CachePolicy().over(said) == said
+    assert eval(repr(said), {"CachePolicy": CachePolicy}) == said if field != "cache_if" else True  # noqa: S307
+
+
+@pytest.mark.parametrize("mode", ["live", "refresh", "off"])
+def test_the_nearest_mode_counts(mode):
+    """Call, block, environment, prefix, decorator, defaults and `[cache]`, in this order."""
+    other = Mode.OFF if mode == "live" else Mode.LIVE
+    here, there = CachePolicy(mode=mode), CachePolicy(mode=other)
+    table = PolicyTable({"p": there}, there, other, other)
+    assert table.resolve("p", call=here, mode_in_block=other).mode == mode
+    assert table.resolve("p", decorator=there, mode_in_block=Mode(mode)).mode == mode
+    table = PolicyTable({"p": there}, there, other, Mode(mode))
+    assert table.resolve("p", decorator=there).mode == mode
+    table = PolicyTable({"p": here}, there, other)
+    assert table.resolve("p", decorator=there).mode == mode
+    table = PolicyTable({}, there, other)
+    assert table.resolve("p", decorator=here).mode == mode
+    table = PolicyTable({}, here, other)
+    assert table.resolve("p").mode == mode
+    assert PolicyTable({}, UNSET, Mode(mode)).resolve("p").mode == mode
+
+
+@pytest.mark.parametrize("mode", ["live", "refresh", "off"])
+def test_nothing_loosens_the_replay_of_the_environment(mode):
+    """What the environment sets to replay stays so, whatever call, block and file say."""
+    loose = CachePolicy(mode=mode)
+    table = PolicyTable({"p": loose}, loose, Mode(mode), Mode.REPLAY)
+    policy = table.resolve("p", call=loose, decorator=loose, mode_in_block=Mode(mode))
+    assert policy.mode is Mode.REPLAY

@@ -27,7 +27,11 @@ COUNTS = {
     "generation_seconds",
     "saved_seconds",
 }
-HELD = {"entries", "size_bytes", "value_bytes"}
+COSTS = {
+    *("input_tokens", "output_tokens", "cost_usd", "unpriced"),
+    *("saved_input_tokens", "saved_output_tokens", "saved_usd", "saved_unpriced"),
+}
+MORE = {"entries", "size_bytes", "value_bytes", "hit_rate", "not_stored_because"}
 FIELDS = {
     "cache_dir",
     "memory_entries",
@@ -77,7 +81,7 @@ def test_every_field_is_there(cache):
     cache.put("p", "text", n=1)
     stats = cache.get_stats()
     assert stats.keys() == FIELDS
-    assert stats["total"].keys() == stats["prefixes"]["p"].keys() == COUNTS | HELD
+    assert stats["total"].keys() == stats["prefixes"]["p"].keys() == COUNTS | COSTS | MORE
     assert json.loads(json.dumps(stats)) == stats
 
 
@@ -126,9 +130,11 @@ def test_a_scripted_day_is_counted_exactly(cache):
     cache.peek("a", n=99)
     stats = cache.get_stats()
     a = {"hits": 3, "misses": 2, "errors": 3, "generations": 2}
-    b = {"misses": 2, "not_stored": 2, "generations": 2, "bypassed": 2}
+    b = {"misses": 2, "not_stored": 2, "generations": 4, "bypassed": 2}
     assert nonzero(stats["prefixes"]["a"]) == a
     assert nonzero(stats["prefixes"]["b"]) == b
+    assert stats["prefixes"]["b"]["not_stored_because"] == {"not the same": 2}
+    assert stats["prefixes"]["a"]["hit_rate"] == 3 / 5
     assert nonzero(stats["total"]) == {
         n: a.get(n, 0) + b.get(n, 0) for n in COUNTS if a.get(n) or b.get(n)
     }

@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from llm_cache.errors import StoreError
-from llm_cache.stores.base import EVERYTHING, Usage
+from llm_cache.stores.base import EVERYTHING, Counts
 from llm_cache.stores.sqlite import SqliteStore
 from llm_cache.usage import UsageCounter, Use
 from tests.conformance.samples import T0, Clock, an_entry, keep
@@ -42,7 +42,7 @@ def counter(store, clock):
     counter.close()
 
 
-def told(store) -> dict[tuple[str, str, str, str], Usage]:
+def told(store) -> dict[tuple[str, str, str, str], Counts]:
     """What the store was told, by day, tenant, prefix and model."""
     return {(d.day, d.tenant, d.prefix, d.model): d.usage for d in store.usage()}
 
@@ -68,9 +68,9 @@ def test_counts_are_told_by_prefix_tenant_and_model(counter, store):
     counter.count("t", "a", coalesced=3)
     counter.flush()
     assert told(store) == {
-        (TODAY, "", "a", ""): Usage(misses=2, generation_seconds=1.5),
-        (TODAY, "", "b", "model"): Usage(errors=1),
-        (TODAY, "t", "a", ""): Usage(coalesced=3),
+        (TODAY, "", "a", ""): Counts(misses=2, generation_seconds=1.5),
+        (TODAY, "", "b", "model"): Counts(errors=1),
+        (TODAY, "t", "a", ""): Counts(coalesced=3),
     }
 
 
@@ -85,8 +85,8 @@ def test_hits_are_told_with_what_they_saved(counter, store):
             counter.hit(use, T0 + 9)
     counter.flush()
     assert told(store) == {
-        (TODAY, "t", "intro_page", "m"): Usage(hits=3, saved_seconds=7.5),
-        (TODAY, "", "intro_page", ""): Usage(hits=2),
+        (TODAY, "t", "intro_page", "m"): Counts(hits=3, saved_seconds=7.5, saved_unpriced=3),
+        (TODAY, "", "intro_page", ""): Counts(hits=2, saved_unpriced=2),
     }
     assert [(store.get(e.key).hits, store.get(e.key).used_at) for e in (slow, unknown)] == [
         (3, T0 + 9),
@@ -116,7 +116,7 @@ def test_what_was_told_is_not_told_again(counter, store):
     counter.hit(use, T0 + 1)
     counter.flush()
     assert store.get(entry.key).hits == 2
-    assert told(store)[TODAY, "", "p", ""] == Usage(misses=1)
+    assert told(store)[TODAY, "", "p", ""] == Counts(misses=1)
 
 
 def test_this_process_counts_for_itself(counter, store):
@@ -128,15 +128,15 @@ def test_this_process_counts_for_itself(counter, store):
     counter.flush()
     counter.count("", "q", misses=1, errors=2)
     counter.hit(Use(an_entry()), T0)
-    assert counter.of_process() == Usage(hits=1, misses=2, errors=2)
+    assert counter.of_process() == Counts(hits=1, misses=2, errors=2, saved_unpriced=1)
     counter.flush()
-    assert counter.of_process() == Usage(hits=1, misses=2, errors=2)
+    assert counter.of_process() == Counts(hits=1, misses=2, errors=2, saved_unpriced=1)
 
 
 def test_the_answer_of_this_process_is_a_copy(counter):
     """Changing it changes no count."""
     counter.of_process().hits += 5
-    assert counter.of_process() == Usage()
+    assert counter.of_process() == Counts()
 
 
 def test_counts_go_to_the_day_they_are_told_on(counter, store, clock):
@@ -150,8 +150,8 @@ def test_counts_go_to_the_day_they_are_told_on(counter, store, clock):
     counter.count("", "p", misses=4)
     counter.flush()
     assert told(store) == {
-        (TODAY, "", "p", ""): Usage(misses=3),
-        (TOMORROW, "", "p", ""): Usage(misses=4),
+        (TODAY, "", "p", ""): Counts(misses=3),
+        (TOMORROW, "", "p", ""): Counts(misses=4),
     }
 
 
@@ -184,8 +184,8 @@ def test_counts_that_could_not_be_told_are_kept(counter, store, trouble):
     trouble(False)
     counter.flush()
     assert told(store) == {
-        (TODAY, "", "intro_page", ""): Usage(hits=2, saved_seconds=1.0),
-        (TODAY, "", "p", ""): Usage(misses=2, generation_seconds=0.25),
+        (TODAY, "", "intro_page", ""): Counts(hits=2, saved_seconds=1.0, saved_unpriced=2),
+        (TODAY, "", "p", ""): Counts(misses=2, generation_seconds=0.25),
     }
     assert (store.get(entry.key).hits, store.get(entry.key).used_at) == (2, T0 + 10)
 
@@ -211,7 +211,7 @@ def test_counts_are_not_kept_from_the_process_by_trouble(counter, trouble):
     counter.hit(Use(an_entry()), T0)
     with pytest.raises(StoreError):
         counter.flush()
-    assert counter.of_process() == Usage(hits=1, misses=1)
+    assert counter.of_process() == Counts(hits=1, misses=1, saved_unpriced=1)
     trouble(False)
 
 
@@ -271,11 +271,13 @@ def test_counts_from_many_threads_add_up(counter, store):
         thread.join(GUARD_S)
     counter.flush()
     assert told(store) == {
-        (TODAY, "", "intro_page", ""): Usage(hits=2000),
-        (TODAY, "", "p", ""): Usage(misses=2000, generation_seconds=1000.0),
+        (TODAY, "", "intro_page", ""): Counts(hits=2000, saved_unpriced=2000),
+        (TODAY, "", "p", ""): Counts(misses=2000, generation_seconds=1000.0),
     }
     assert sum(info.hits for info in store.select(EVERYTHING)) == 2000
-    assert counter.of_process() == Usage(hits=2000, misses=2000, generation_seconds=1000.0)
+    assert counter.of_process() == Counts(
+        hits=2000, misses=2000, generation_seconds=1000.0, saved_unpriced=2000
+    )
 
 
 def test_close_tells_what_is_left_and_ends_the_thread(store):
@@ -284,8 +286,8 @@ def test_close_tells_what_is_left_and_ends_the_thread(store):
     counter.hit(Use(an_entry()), T0)
     counter.count("", "p", misses=1)
     counter.close()
-    assert told(store)[TODAY, "", "p", ""] == Usage(misses=1)
-    assert told(store)[TODAY, "", "intro_page", ""] == Usage(hits=1)
+    assert told(store)[TODAY, "", "p", ""] == Counts(misses=1)
+    assert told(store)[TODAY, "", "intro_page", ""] == Counts(hits=1, saved_unpriced=1)
     counter._thread.join(GUARD_S)
     assert not counter._thread.is_alive()
     counter.close()
@@ -298,8 +300,8 @@ class Noticing(SqliteStore):
         super().__init__(*args, **kwargs)
         self.was_told = threading.Event()
 
-    def add_usage(self, days, uses):
-        super().add_usage(days, uses)
+    def add_usage(self, days, uses, *more):
+        super().add_usage(days, uses, *more)
         self.was_told.set()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llm_cache.cli.listing import state_of
-from llm_cache.policy import TtlSource
+from llm_cache.policy_table import TtlSource
 from llm_cache.units import FOREVER
 
 if TYPE_CHECKING:

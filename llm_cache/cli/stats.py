@@ -11,6 +11,7 @@ from llm_cache.cli.commands import Command
 from llm_cache.cli.figures import UNKNOWN, counted, duration, entries, percent
 from llm_cache.cli.render import Marked, Mood, bar
 from llm_cache.cli.session import Session, pass_session
+from llm_cache.statistics import hit_rate
 
 if TYPE_CHECKING:
     from llm_cache.cli.render import Screen
@@ -58,13 +59,6 @@ def command(session: Session, *, as_json: bool) -> None:
     else:
         for prefix, counts in {ALL_PREFIXES: stats["total"], **stats["prefixes"]}.items():
             session.out.fields(prefix, *(counts[name] for name in FIELDS))
-
-
-def hit_rate(counts: Counts) -> float | None:
-    """The share of hits, stale ones too, in what was asked for; None where nothing was."""
-    hits = counts["hits"] + counts["stale_hits"]
-    asked = hits + counts["fallbacks"] + counts["misses"]
-    return hits / asked if asked else None
 
 
 def _as_json(stats: Counts, sweepable: Removed) -> dict[str, object]:

@@ -23,13 +23,15 @@ from llm_cache.config.problems import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 StrPath: TypeAlias = str | Path
 
 FILE_VARIABLE: Final = "LLM_CACHE_CONFIG"
 DIR_VARIABLE: Final = "LLM_CACHE_DIR"
 ENABLED_VARIABLE: Final = "LLM_CACHE_ENABLED"
+MODE_VARIABLE: Final = "LLM_CACHE_MODE"
+TENANT_VARIABLE: Final = "LLM_CACHE_TENANT"
 
 _SWITCH: Final = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
@@ -199,14 +201,30 @@ def _overrides(
             result["cache_dir"] = start / check.path(directory), Origin(kind, name)
         except ValueError as error:
             problems.append(Problem((), f"{name}: {error}"))
-    name, switch = _variable(environ, ENABLED_VARIABLE)
-    if switch is not None:
-        enabled = _SWITCH.get(switch.strip().lower())
-        if enabled is None:
-            message = f"{shown_value(switch)} is neither on nor off: write {', '.join(_SWITCH)}"
-            problems.append(Problem((), f"{name}: {message}"))
-        result["enabled"] = enabled, Origin(OriginKind.ENVIRONMENT, name)
+    for field, variable, understand in _VARIABLES:
+        name, text = _variable(environ, variable)
+        if text is None:
+            continue
+        try:
+            result[field] = understand(text), Origin(OriginKind.ENVIRONMENT, name)
+        except ValueError as error:
+            problems.append(Problem((), f"{name}: {error}"))
     return result
+
+
+def _switch(text: str) -> bool:
+    enabled = _SWITCH.get(text.strip().lower())
+    if enabled is None:
+        msg = f"{shown_value(text)} is neither on nor off: write {', '.join(_SWITCH)}"
+        raise ValueError(msg)
+    return enabled
+
+
+_VARIABLES: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
+    ("enabled", ENABLED_VARIABLE, _switch),
+    ("mode", MODE_VARIABLE, check.policy_field("mode")),
+    ("tenant", TENANT_VARIABLE, check.tenant),
+)
 
 
 def _variable(environ: Mapping[str, str], name: str) -> tuple[str, str | None]:

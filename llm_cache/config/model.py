@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self, cast
 from pydantic import BeforeValidator, Field, PlainValidator, PrivateAttr
 
 from llm_cache.config import values as check
-from llm_cache.config.parts import PrefixConfig, Settings, WarmSet, settings_of_policy
+from llm_cache.config.parts import PrefixConfig, Price, Settings, WarmSet, settings_of_policy
 from llm_cache.config.problems import (
     BUILTIN,
     IN_CODE,
@@ -21,14 +21,15 @@ from llm_cache.config.problems import (
     split_key,
     unknown,
 )
-from llm_cache.policy import CachePolicy, PolicyTable
+from llm_cache.policy import CachePolicy, Mode
+from llm_cache.policy_table import PolicyTable
 
 if TYPE_CHECKING:
     from llm_cache.config.files import SourceFile
     from llm_cache.config.lines import KeyPath
     from llm_cache.units import Duration
 
-TABLES: Final = ("cache", "defaults", "prefixes", "warm")
+TABLES: Final = ("cache", "defaults", "prefixes", "prices", "warm")
 """The tables of a file, in the order we write them."""
 
 _PREFIX_TTL: Final = "_ttl_hours"
@@ -59,8 +60,12 @@ class CacheConfig(Settings):
         lease: seconds after which another process may generate if one does not answer any more.
         allow_shared_dir: whether `cache_dir` may be a link, another user's, or open to all.
         allow_network_fs: whether `cache_dir` may lie on a network.
+        mode: `"live"`, `"refresh"`, `"replay"` or `"off"`, where nothing else says.
+        tenant: on whose behalf requests are, where code does not say.
+        tenant_required: whether a request without a tenant is an error.
         defaults: what holds for every prefix.
         prefixes: what holds for one prefix, by its name.
+        prices: what models cost, by their names.
         warm: what `warm` makes.
         prefix_ttl_hours: `intro_page_ttl_hours=168` is the ttl of the prefix `intro_page`, and
             so on for any prefix.
@@ -81,6 +86,9 @@ class CacheConfig(Settings):
     lease: Annotated[float, PlainValidator(check.seconds_between(1.0, 3600.0))] = 15.0
     allow_shared_dir: Annotated[bool, PlainValidator(check.switch)] = False
     allow_network_fs: Annotated[bool, PlainValidator(check.switch)] = False
+    mode: Annotated[Mode, PlainValidator(check.policy_field("mode"))] = Mode.LIVE
+    tenant: Annotated[str, PlainValidator(check.tenant)] = ""
+    tenant_required: Annotated[bool, PlainValidator(check.switch)] = False
     defaults: Annotated[PrefixConfig, BeforeValidator(settings_of_policy)] = Field(
         default_factory=PrefixConfig
     )
@@ -88,6 +96,7 @@ class CacheConfig(Settings):
         Annotated[str, PlainValidator(check.prefix_name)],
         Annotated[PrefixConfig, BeforeValidator(settings_of_policy)],
     ] = Field(default_factory=dict[str, PrefixConfig])
+    prices: dict[str, Price] = Field(default_factory=dict[str, Price])
     warm: list[WarmSet] = Field(default_factory=list[WarmSet])
 
     _provenance: _Provenance = PrivateAttr(default_factory=_Provenance)
@@ -109,8 +118,12 @@ class CacheConfig(Settings):
             lease: Duration = ...,
             allow_shared_dir: bool = ...,
             allow_network_fs: bool = ...,
+            mode: str = ...,
+            tenant: str = ...,
+            tenant_required: bool = ...,
             defaults: PrefixConfig | CachePolicy | Mapping[str, object] = ...,
             prefixes: Mapping[str, PrefixConfig | CachePolicy | Mapping[str, object]] = ...,
+            prices: Mapping[str, Price | Mapping[str, float]] = ...,
             warm: list[WarmSet | dict[str, Any]] = ...,
             **prefix_ttl_hours: float,
         ) -> None: ...
@@ -143,7 +156,13 @@ class CacheConfig(Settings):
     def policies(self) -> PolicyTable:
         """What this says about each prefix, for the policies of calls and decorators to meet."""
         prefixes = {prefix: said.policy() for prefix, said in self.prefixes.items()}
-        return PolicyTable(prefixes=prefixes, defaults=self.defaults.policy())
+        by = self._provenance.overrides.get("cache.mode")
+        return PolicyTable(
+            prefixes=prefixes,
+            defaults=self.defaults.policy(),
+            mode=self.mode,
+            mode_of_environment=self.mode if by is not None else None,
+        )
 
     def origin(self, key: str) -> Origin:
         """Where the setting `key` came from: `"cache.max_memory"`, `"prefixes.intro_page.ttl"`.
@@ -172,6 +191,8 @@ class CacheConfig(Settings):
                 part = self.defaults
             case ("prefixes", str(prefix), _):
                 part = self.prefixes.get(prefix)
+            case ("prices", str(model), _):
+                part = self.prices.get(model)
             case ("warm", int(index), _):
                 part = self.warm[index] if index < len(self.warm) else None
             case _:
@@ -196,6 +217,8 @@ def _names_beside(path: KeyPath) -> tuple[str, ...]:
             return CACHE_FIELDS
         case ("defaults", _) | ("prefixes", _, _):
             return tuple(PrefixConfig.model_fields)
+        case ("prices", _, _):
+            return tuple(Price.model_fields)
         case ("warm", int(), _):
             return tuple(WarmSet.model_fields)
         case _:

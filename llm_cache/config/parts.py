@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
 from llm_cache.config import values as check
 from llm_cache.config.problems import Problem, WrongSettingsError, shown_value, unknown
-from llm_cache.policy import CachePolicy
+from llm_cache.policy import DURATIONS, POLICY_FIELDS, CachePolicy, Mode, StoreParams
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pydantic_core import ErrorDetails
 
     from llm_cache.units import Duration
 
 MOST_WARM_ITEMS: Final = 100_000
+POLICY_FIELDS_OF_FILES: Final = tuple(name for name in POLICY_FIELDS if name != "cache_if")
+_Names: TypeAlias = tuple[str, ...] | None
 
 
 class Settings(BaseModel):
@@ -59,24 +61,38 @@ class PrefixConfig(Settings):
     _also_known: ClassVar[tuple[str, ...]] = ("ttl_hours",)
 
     ttl: Annotated[float | None, PlainValidator(check.seconds)] = None
+    ttl_jitter: Annotated[float | None, PlainValidator(check.policy_field("ttl_jitter"))] = None
     grace: Annotated[float | None, PlainValidator(check.seconds)] = None
     stale_if_error: Annotated[float | None, PlainValidator(check.seconds)] = None
     version: Annotated[str | None, PlainValidator(check.text)] = None
     timeout: Annotated[float | None, PlainValidator(check.seconds)] = None
     lock_timeout: Annotated[float | None, PlainValidator(check.seconds)] = None
+    mode: Annotated[Mode | None, PlainValidator(check.policy_field("mode"))] = None
+    store_if: Annotated[_Names, PlainValidator(check.policy_field("store_if"))] = None
+    store_params: Annotated[
+        StoreParams | None, PlainValidator(check.policy_field("store_params"))
+    ] = None
+    secret_params: Annotated[_Names, PlainValidator(check.policy_field("secret_params"))] = None
+    public_params: Annotated[_Names, PlainValidator(check.policy_field("public_params"))] = None
 
     if TYPE_CHECKING:
 
-        def __init__(
+        def __init__(  # noqa: PLR0913 - as many as there are fields
             self,
             *,
             ttl: Duration | None = None,
             ttl_hours: float | None = None,
+            ttl_jitter: float | None = None,
             grace: Duration | None = None,
             stale_if_error: Duration | None = None,
             version: str | None = None,
             timeout: Duration | None = None,
             lock_timeout: Duration | None = None,
+            mode: str | None = None,
+            store_if: Iterable[str] | None = None,
+            store_params: str | None = None,
+            secret_params: Iterable[str] | None = None,
+            public_params: Iterable[str] | None = None,
         ) -> None: ...
 
     @classmethod
@@ -96,14 +112,18 @@ class PrefixConfig(Settings):
 
     def policy(self) -> CachePolicy:
         """The same as a policy."""
-        return CachePolicy(
-            ttl=_duration_text(self.ttl),
-            grace=_duration_text(self.grace),
-            stale_if_error=_duration_text(self.stale_if_error),
-            version=self.version,
-            timeout=_duration_text(self.timeout),
-            lock_timeout=_duration_text(self.lock_timeout),
-        )
+        return CachePolicy(**_exact({name: getattr(self, name) for name in POLICY_FIELDS_OF_FILES}))
+
+
+class Price(Settings):
+    """What a model costs, in dollars for a million tokens.
+
+    `cached_input` is for those that the provider had in its own cache; as `input` if left out.
+    """
+
+    input: Annotated[float, PlainValidator(check.price)]
+    output: Annotated[float, PlainValidator(check.price)]
+    cached_input: Annotated[float | None, PlainValidator(check.price)] = None
 
 
 class WarmSet(Settings):
@@ -157,19 +177,18 @@ def settings_of_policy(value: object) -> object:
     """What a `PrefixConfig` is made of, if `value` is a policy; else `value` itself."""
     if not isinstance(value, CachePolicy):
         return value
-    said = {
-        "ttl": _duration_text(value.ttl),
-        "grace": _duration_text(value.grace),
-        "stale_if_error": _duration_text(value.stale_if_error),
-        "version": value.version,
-        "timeout": _duration_text(value.timeout),
-        "lock_timeout": _duration_text(value.lock_timeout),
+    if value.cache_if is not None:
+        problem = Problem(("cache_if",), "is code: give it to the decorator or the call")
+        raise WrongSettingsError([problem])
+    return _exact(value.said())
+
+
+def _exact(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a policy as its constructor takes them, durations as text."""
+    return {
+        name: check.duration_text(value) if name in DURATIONS and value is not None else value
+        for name, value in said.items()
     }
-    return {name: text for name, text in said.items() if text is not None}
-
-
-def _duration_text(duration_s: float | None) -> str | None:
-    return None if duration_s is None else check.duration_text(duration_s)
 
 
 def _problems(error: ValidationError, known: Iterable[str]) -> list[Problem]:

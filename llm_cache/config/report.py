@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from llm_cache.config.model import CACHE_FIELDS, CacheConfig
-from llm_cache.config.parts import PrefixConfig, WarmSet
+from llm_cache.config.parts import PrefixConfig, Price, WarmSet
 from llm_cache.config.problems import Origin, dotted
 from llm_cache.config.values import duration_text, is_array, is_table, size_text
-from llm_cache.policy import BUILTIN_PREFIXES, DEFAULT_TIMEOUT_S, DEFAULT_TTL_S
+from llm_cache.policy import DEFAULT_TIMEOUT_S, DEFAULT_TTL_S, DURATIONS, StoreParams
+from llm_cache.policy_table import BUILTIN_PREFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,9 +20,7 @@ if TYPE_CHECKING:
     from llm_cache.config.lines import KeyPath
 
 _SIZES: Final = frozenset({"max_memory", "max_disk", "max_value", "min_free"})
-_DURATIONS: Final = frozenset(
-    {"ttl", "grace", "stale_if_error", "timeout", "lock_timeout", "lease"}
-)
+_DURATIONS: Final = frozenset({*DURATIONS, "lease"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class Setting:
         if isinstance(value, bool):
             return str(value).lower()
         if is_array(value):
+            if all(isinstance(each, str) for each in value):
+                return ", ".join(map(str, value)) or "none"
             return f"{len(value)} listed"
         if is_table(value):
             axes = ((name, axis) for name, axis in value.items() if is_array(axis))
@@ -70,6 +72,7 @@ def settings_as_toml(config: CacheConfig) -> str:
         "cache": _cache_table(config),
         "defaults": _said(config.defaults),
         "prefixes": {prefix: _said(said) for prefix, said in config.prefixes.items()},
+        "prices": {model: _price_table(price) for model, price in config.prices.items()},
         "warm": [_warm_table(warm) for warm in config.warm],
     }
     text = tomli_w.dumps({name: table for name, table in document.items() if table})
@@ -88,6 +91,9 @@ def _values(config: CacheConfig) -> Iterator[tuple[KeyPath, Any]]:
         said = _said(config.prefixes.get(prefix, PrefixConfig()))
         otherwise = builtin["prefixes"].get(prefix, {})
         yield from _prefix_values(("prefixes", prefix), said, otherwise)
+    for model, price in sorted(config.prices.items()):
+        for name, value in _price_table(price).items():
+            yield ("prices", model, name), value
     for index, warm in enumerate(config.warm):
         for name, value in _warm_table(warm).items():
             yield ("warm", index, name), value
@@ -107,11 +113,16 @@ def _builtin(config: CacheConfig) -> dict[str, dict[str, Any]]:
     timeout = config.defaults.timeout
     defaults: dict[str, Any] = {
         "ttl": DEFAULT_TTL_S,
+        "ttl_jitter": 0.0,
         "grace": 0.0,
         "stale_if_error": 0.0,
         "version": "",
         "timeout": DEFAULT_TIMEOUT_S,
         "lock_timeout": DEFAULT_TIMEOUT_S if timeout is None else timeout,
+        "store_if": [],
+        "store_params": StoreParams.FULL.value,
+        "secret_params": [],
+        "public_params": [],
     }
     said = _said(config.defaults)
     prefixes = {
@@ -133,6 +144,11 @@ def _said(said: PrefixConfig) -> dict[str, Any]:
     return {name: _plain(name, value) for name, value in values.items() if value is not None}
 
 
+def _price_table(price: Price) -> dict[str, float]:
+    values = {name: getattr(price, name) for name in Price.model_fields}
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def _warm_table(warm: WarmSet) -> dict[str, Any]:
     values = {name: getattr(warm, name) for name in WarmSet.model_fields}
     return {name: value for name, value in values.items() if value not in (None, [], {})}
@@ -144,7 +160,9 @@ def _plain(name: str, value: Any) -> Any:  # noqa: ANN401 - as varied as the set
         return size_text(value)
     if name in _DURATIONS:
         return duration_text(value)
-    return str(value) if isinstance(value, Path) else value
+    if isinstance(value, tuple):
+        return list(cast("tuple[str, ...]", value))
+    return str(value) if isinstance(value, Path | StrEnum) else value
 
 
 FIRST_FILE: Final = """\
@@ -164,16 +182,30 @@ durability = "normal"          # "full": survive a power cut, too; slower to wri
 lease = "15s"                  # after this, another process takes over from one that hangs
 allow_shared_dir = false       # true: cache_dir may be a link, another user's, or open to all
 allow_network_fs = false       # true: cache_dir may lie on a network; one machine only
+mode = "live"                  # "refresh", "replay" (never generate) or "off"
+tenant = ""                    # on whose behalf, where code does not say; part of every key
+tenant_required = false        # true: a request without a tenant is an error
 
 # For every prefix whose decorator says nothing else.
 [defaults]
 # ttl = "24h"                  # "forever" for no end, 0 to keep nothing
 # timeout = "5m"               # how long a generator may run
+# ttl_jitter = 0.1             # up to 10 % shorter, so that not all expires at once
+# grace = "1d"                 # after its ttl an entry is given once more while it is made anew
+# stale_if_error = "30d"       # and when generating fails
+# store_if = ["not_empty", "not_truncated", "not_filtered"]   # what else is not kept
+# store_params = "redacted"    # keep only the names of params; "none": not even these
+# secret_params = ["student"]  # redacted as api_key, password and such are
 
 # For one prefix, whatever its decorator says. ttl_hours = 168 is ttl = "7d".
 # [prefixes.intro_page]
 # ttl = "7d"
 # version = "2"                # change it to start anew after a change of the prompt
+
+# Dollars for a million tokens, where the answers do not say what they cost.
+# [prices."my-model"]
+# input = 0.15
+# output = 0.60
 
 # What `llm-cache warm` makes: the tables of params, and every combination of the matrix.
 # [[warm]]

@@ -11,10 +11,12 @@ import re
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
 
 from llm_cache.config.problems import shortened, shown_value
-from llm_cache.keys import check_prefix
+from llm_cache.errors import ConfigError
+from llm_cache.keys import check_prefix, check_tenant
+from llm_cache.policy import CachePolicy
 from llm_cache.units import (
     check_seconds,
     format_duration,
@@ -152,6 +154,34 @@ def one_of(*choices: str) -> Callable[[object], str]:
         if not isinstance(value, str) or value not in choices:
             raise _wrong(value, "supported", listed)
         return value
+
+    return check
+
+
+def price(value: object) -> float:
+    """Dollars for a million tokens."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise _wrong(value, "a price", "dollars for a million tokens, like 0.15")
+    return float(value)
+
+
+def tenant(value: object) -> str:
+    """A tenant's name, empty for the default one."""
+    if not isinstance(value, str):
+        raise _wrong(value, "a tenant", "its name in quotes")
+    return check_tenant(value)
+
+
+def policy_field(name: str) -> Callable[[object], Any]:
+    """A check for a field that is the same in a file as in a `CachePolicy`; None stays None."""
+
+    def check(value: object) -> object:
+        try:
+            policy = CachePolicy(**cast("dict[str, Any]", {name: value}))
+        except ConfigError as error:
+            message = str(error).removeprefix(f"{name}=")
+            raise ValueError(shortened(message, MESSAGE_CHARS)) from None
+        return getattr(policy, name)
 
     return check
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from llm_cache.entry import Entry, EntryInfo
     from llm_cache.keys import Identity
-    from llm_cache.policy import Policy
+    from llm_cache.policy_table import Policy
     from llm_cache.stamps import Stamps
 
 TRASH_KEPT_S = 7 * 86_400.0
@@ -59,7 +59,7 @@ class Removed(int):
 
 
 @dataclass(slots=True, kw_only=True)
-class Usage:
+class Counts:
     """Counts of how requests were answered, and what was generated and saved meanwhile."""
 
     hits: int = 0
@@ -74,8 +74,18 @@ class Usage:
     generations: int = 0
     generation_seconds: float = 0.0
     saved_seconds: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    unpriced: int = 0
+    """Generations of unknown cost."""
+    saved_input_tokens: int = 0
+    saved_output_tokens: int = 0
+    saved_usd: float = 0.0
+    saved_unpriced: int = 0
+    """Answers from the cache, or from another's generation, of unknown cost."""
 
-    def add(self, other: Usage) -> None:
+    def add(self, other: Counts) -> None:
         """Adds every count of `other` to this one."""
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
@@ -89,7 +99,33 @@ class UsageDay:
     tenant: str
     prefix: str
     model: str
-    usage: Usage
+    usage: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """How many values of one prefix were not stored on one day for one reason."""
+
+    day: str
+    tenant: str
+    prefix: str
+    reason: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Why there is no entry of a key, or of a whole prefix where the key is empty.
+
+    `what` is `refused`, with the reason, or `invalidated`.
+    """
+
+    tenant: str
+    prefix: str
+    key: bytes
+    what: str
+    reason: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +135,14 @@ class EntryUse:
     key: bytes
     hits: int
     last_used_at: float
+
+
+class Likeness(NamedTuple):
+    """What tells an entry apart: its version, and a digest of each of its params."""
+
+    number: int
+    version: str
+    param_digests: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,12 +264,34 @@ class Store(Protocol):
         """By prefix, what `prune` would sweep."""
         ...
 
-    def add_usage(self, days: Iterable[UsageDay], uses: Iterable[EntryUse]) -> None:
+    def add_usage(
+        self,
+        days: Iterable[UsageDay],
+        uses: Iterable[EntryUse],
+        refusals: Iterable[Refusals] = (),
+        notes: Iterable[Note] = (),
+    ) -> None:
         """Adds counts to those kept, over all processes."""
         ...
 
     def usage(self) -> list[UsageDay]:
         """Every count kept."""
+        ...
+
+    def refusals(self) -> list[Refusals]:
+        """How many values were not stored, and why."""
+        ...
+
+    def notes(self, tenant: str, prefix: str, key: bytes) -> list[Note]:
+        """What is noted of a key and of its prefix, newest first."""
+        ...
+
+    def likenesses(self, tenant: str, prefix: str) -> Iterator[Likeness]:
+        """What tells the entries of a prefix apart, read in pages as it is taken."""
+        ...
+
+    def entry(self, number: int) -> EntryInfo | None:
+        """The entry that a likeness is of, if it is still there."""
         ...
 
     def disk_bytes(self) -> int:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import apsw
 
+from llm_cache.entry import share_of
 from llm_cache.errors import StoreError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def connect(
         connection.config(setting, value)
     for limit, most in _LIMITS:
         connection.limit(limit, most)
+    cast("Any", connection).create_scalar_function("share_of", share_of, 1, deterministic=True)
     connection.set_busy_handler(wait or WaitWhileBusy())
     return connection
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.errors import StoreError
 from llm_cache.keys import ID_DIGITS
+from llm_cache.stores.base import Likeness
 from llm_cache.stores.damage import is_damage_of_row
 from llm_cache.stores.removal import clause
 from llm_cache.stores.rows import INFO_COLUMNS, is_well_typed, to_info
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from llm_cache.stores.connection import Read
 
 PAGE: Final = 500
+LIKENESSES_AT_ONCE: Final = 20_000
 
 
 def pages(
@@ -35,6 +37,31 @@ def pages(
             left = None if left is None else left - 1
         if left == 0:
             return
+
+
+def likenesses(read: Read, tenant: str, prefix: str) -> Iterator[Likeness]:
+    """What tells the entries of a prefix apart, from the index that holds nothing else."""
+    sql = (
+        "SELECT number, version, param_digests FROM entries WHERE tenant = ? AND prefix = ? "
+        "AND (version, param_digests, number) > (?, ?, ?) "
+        "ORDER BY version, param_digests, number LIMIT ?"
+    )
+    last: tuple[Any, ...] = ("", b"", -1)
+    while True:
+        rows = read(sql, (tenant, prefix, *last, LIKENESSES_AT_ONCE))
+        yield from itertools.starmap(Likeness, rows)
+        if len(rows) < LIKENESSES_AT_ONCE:
+            return
+        number, version, digests = rows[-1]
+        last = (version, digests, number)
+
+
+def by_number(read: Read, number: int) -> EntryInfo | None:
+    """The entry of a row, if it is still there and readable."""
+    rows = _readable(read, "WHERE number = ?", (number,))
+    if not rows or not is_well_typed(rows[0][1:]):
+        return None
+    return to_info(rows[0][1:], id_digits=_id_digits(read, rows[0][1]))
 
 
 def _is_by_key(which: Selection) -> bool:

@@ -13,7 +13,7 @@ from llm_cache.stores.rows import STORED_COLUMNS
 if TYPE_CHECKING:
     import apsw
 
-    from llm_cache.policy import Policy
+    from llm_cache.policy_table import Policy
     from llm_cache.stores.connection import Read
 
 _ALL: Final = "true"
@@ -50,27 +50,40 @@ def expired_clauses(prefix: str, policy: Policy, now: float) -> list[Clause]:
     file's, else that of the decorator, else the default.
     """
     cut = now - policy.kept_after_ttl
-    conditions: list[Clause] = [
-        ("prefix = ? AND call_ttl IS NOT NULL AND created_at + call_ttl <= ?", (prefix, cut))
-    ]
     ttl, _ = policy.ttl()
+    by_call = _expired_by("call_ttl", policy, cut)
+    by_decorator = _expired_by("decorator_ttl", policy, cut)
+    of_call: Clause = (
+        f"prefix = ? AND call_ttl IS NOT NULL AND {by_call[0]}",
+        (prefix, *by_call[1]),
+    )
+    by_age: Clause = ("created_at <= ?", (cut - ttl * (1 - policy.ttl_jitter),))
+    if policy.ttl_jitter:
+        by_age = (
+            "created_at <= ? AND created_at + ? * (1 - ? * share_of(key)) <= ?",
+            (*by_age[1], ttl, policy.ttl_jitter, cut),
+        )
     if policy.prefix_ttl is not None:
-        own_age = "prefix = ? AND call_ttl IS NULL AND created_at <= ?"
-        return [*conditions, (own_age, (prefix, cut - ttl))]
+        own_age = f"prefix = ? AND call_ttl IS NULL AND {by_age[0]}"
+        return [of_call, (own_age, (prefix, *by_age[1]))]
     return [
-        *conditions,
+        of_call,
         (
-            (
-                "prefix = ? AND call_ttl IS NULL AND decorator_ttl IS NOT NULL "
-                "AND created_at + decorator_ttl <= ?"
-            ),
-            (prefix, cut),
+            f"prefix = ? AND call_ttl IS NULL AND decorator_ttl IS NOT NULL AND {by_decorator[0]}",
+            (prefix, *by_decorator[1]),
         ),
         (
-            "prefix = ? AND call_ttl IS NULL AND decorator_ttl IS NULL AND created_at <= ?",
-            (prefix, cut - ttl),
+            f"prefix = ? AND call_ttl IS NULL AND decorator_ttl IS NULL AND {by_age[0]}",
+            (prefix, *by_age[1]),
         ),
     ]
+
+
+def _expired_by(ttl: str, policy: Policy, cut: float) -> Clause:
+    """The condition that the ttl in a column was over at `cut`, with the policy's jitter."""
+    if not policy.ttl_jitter:
+        return f"created_at + {ttl} <= ?", (cut,)
+    return f"created_at + {ttl} * (1 - ? * share_of(key)) <= ?", (policy.ttl_jitter, cut)
 
 
 def measure(read: Read, condition: Clause, why: str) -> Group:

@@ -130,7 +130,33 @@ INSERT INTO meta (name, value) VALUES ('fence', abs(random() >> 16)), ('invalida
 """
 # The counter of tokens begins anywhere: a token of a file that was replaced means nothing here.
 
-MIGRATIONS: Final = (_FIRST, _LEASES)
+_SAVINGS: Final = """
+ALTER TABLE usage ADD COLUMN unpriced INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE usage ADD COLUMN saved_unpriced INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE refusals (
+    day TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    times INTEGER NOT NULL,
+    PRIMARY KEY (day, tenant, prefix, reason)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE notes (
+    tenant TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    key BLOB NOT NULL,
+    what TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (prefix, tenant, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX notes_by_time ON notes (at);
+"""
+# A note with an empty key is about the whole prefix.
+
+MIGRATIONS: Final = (_FIRST, _LEASES, _SAVINGS)
 """Only ever appended to: the file's `user_version` says how many of them it has had."""
 
 

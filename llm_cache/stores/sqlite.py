@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import logging
 import time
 from contextlib import suppress
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from llm_cache.errors import StoreError
 from llm_cache.stores import leases, rescue, usage
-from llm_cache.stores.base import Held, Lease, Removed, Selection, Total
-from llm_cache.stores.connection import BUSY_WAIT_S, run, store_errors
+from llm_cache.stores import notes as noted
+from llm_cache.stores.base import Removed, Selection, Total
+from llm_cache.stores.connection import BUSY_WAIT_S, store_errors
 from llm_cache.stores.damage import GET, drop_if_damaged, is_damage_of_file, is_damage_of_row
-from llm_cache.stores.heartbeat import heartbeat
-from llm_cache.stores.keeping import find_sound, keep, keep_salvaged
-from llm_cache.stores.listing import pages
+from llm_cache.stores.keeping import keep, keep_salvaged
+from llm_cache.stores.lessor import Lessor
+from llm_cache.stores.listing import by_number, likenesses, pages
 from llm_cache.stores.live import LiveDatabase
 from llm_cache.stores.room import Room
 from llm_cache.stores.rows import DamagedRowError, to_entry
@@ -25,27 +25,32 @@ from llm_cache.stores.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from concurrent.futures import Future
     from pathlib import Path
 
     import apsw
 
     from llm_cache.entry import Entry, EntryInfo
     from llm_cache.keys import Identity
-    from llm_cache.policy import Policy
+    from llm_cache.policy_table import Policy
     from llm_cache.stamps import Stamps
-    from llm_cache.stores.base import EntryUse, Group, UsageDay
+    from llm_cache.stores.base import (
+        EntryUse,
+        Group,
+        Held,
+        Lease,
+        Likeness,
+        Note,
+        Refusals,
+        UsageDay,
+    )
 
 T = TypeVar("T")
 
 FILE_NAME: Final = "cache.db"
 LEASE_S: Final = 15.0
 CLOSE_WAIT_S: Final = 5.0
-ACQUIRE_WITHIN_S: Final = 0.25
-"""How long a transaction may keep who wants a lease waiting; after that they do without one."""
 QUICK_WAIT_S: Final = 0.02
 """How long a look-up waits for a lock: it may be made on an event loop."""
-_LOOK_EVERY_S: Final = 0.05
 _log: Final = logging.getLogger("llm_cache")
 
 
@@ -89,10 +94,9 @@ class SqliteStore:
             self._room,
             max_bytes=max_bytes,
             truncate_log=self._live.truncate_log,
+            clock=clock,
         )
-        self._lease_s = lease_s
-        self._held: dict[int, Lease] = {}
-        self.beat_every_s: float = lease_s / 3
+        self.lessor: Final = Lessor(self._live, self._writer, lease_s)
         self._clock = clock
         self.damaged_rows = 0
 
@@ -142,16 +146,12 @@ class SqliteStore:
             # Where nothing can be kept, nobody is to wait for anybody.
             self._room.check(0)
             try:
-                granted = self._patiently(identity, suffices, askers)
+                return self.lessor.acquire(identity, suffices, askers)
             except Exception as error:
                 if not (is_damage_of_file(error) and self._live.mend(error)):
                     raise
                 self._live.open()
-                granted = self._patiently(identity, suffices, askers)
-        if isinstance(granted, Lease):
-            self._held[granted.token] = granted
-            heartbeat().hold(self)
-        return granted
+                return self.lessor.acquire(identity, suffices, askers)
 
     def is_held(self, key: bytes) -> bool:
         """Whether somebody who lives holds the lease of `key`."""
@@ -161,19 +161,7 @@ class SqliteStore:
 
     def release(self, lease: Lease) -> None:
         """Gives a lease back, without waiting for that."""
-        self._held.pop(lease.token, None)
-        self._writer.submit(lambda c: leases.give_back(c, lease))
-
-    @property
-    def is_holding(self) -> bool:
-        """Whether there are leases to renew."""
-        return bool(self._held)
-
-    def beat(self) -> None:
-        """Renews the leases that are held, without waiting for that."""
-        owner, tokens = self._live.owner, list(self._held)
-        if owner is not None and tokens:
-            self._writer.submit(lambda c: leases.renew(c, tokens, owner.name, self._lease_s))
+        self.lessor.release(lease)
 
     def put(self, entry: Entry, *, lease: Lease | None = None) -> bool:
         """Keeps `entry` in place of the one before; False if its lease was voided."""
@@ -197,13 +185,13 @@ class SqliteStore:
                     self.release(lease)
             raise
         if lease is not None:
-            self._held.pop(lease.token, None)
+            self.lessor.let_go(lease)
         self._room.set_aside()
         return was_kept
 
     def remove(self, which: Selection, *, keep: bool = False) -> Removed:
         """Drops entries, at once for every later `get`; `keep` moves them to the trash."""
-        return self._sweeper.remove(which, keep_at=self._clock() if keep else None)
+        return self._sweeper.remove(which, keep=keep)
 
     def prune(self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool) -> Removed:
         """Drops what is expired at `now` under the policy of its prefix, and old trash."""
@@ -229,14 +217,42 @@ class SqliteStore:
         """By prefix, what `prune` would sweep."""
         return self._sweeper.expired(policy_of, now)
 
-    def add_usage(self, days: Iterable[UsageDay], uses: Iterable[EntryUse]) -> None:
+    def add_usage(
+        self,
+        days: Iterable[UsageDay],
+        uses: Iterable[EntryUse],
+        refusals: Iterable[Refusals] = (),
+        notes: Iterable[Note] = (),
+    ) -> None:
         """Adds counts to those kept, over all processes."""
-        taken_days, taken_uses = list(days), list(uses)
-        self._write("write to", lambda c: usage.add(c, taken_days, taken_uses))
+        taken = list(days), list(uses), list(refusals)
+        taken_notes = list(notes)
+
+        def write(connection: apsw.Connection) -> None:
+            usage.add(connection, *taken)
+            noted.add(connection, taken_notes)
+
+        self._write("write to", write)
 
     def usage(self) -> list[UsageDay]:
         """Every count kept."""
         return usage.read(self._read)
+
+    def refusals(self) -> list[Refusals]:
+        """How many values were not stored, and why."""
+        return usage.read_refusals(self._read)
+
+    def notes(self, tenant: str, prefix: str, key: bytes) -> list[Note]:
+        """What is noted of a key and of its prefix, newest first."""
+        return noted.of(self._read, tenant, prefix, key)
+
+    def likenesses(self, tenant: str, prefix: str) -> Iterator[Likeness]:
+        """What tells the entries of a prefix apart, read in pages as it is taken."""
+        return likenesses(self._read, tenant, prefix)
+
+    def entry(self, number: int) -> EntryInfo | None:
+        """The entry that a likeness is of, if it is still there."""
+        return by_number(self._read, number)
 
     def disk_bytes(self) -> int:
         """Bytes of the file that are in use, and of its write-ahead log."""
@@ -270,49 +286,6 @@ class SqliteStore:
                     raise
             self._live.open()
             return self._writer.submit(write).result()
-
-    def _grant(
-        self,
-        connection: apsw.Connection,
-        identity: Identity,
-        suffices: Callable[[Entry], bool],
-        askers: Sequence[Lease],
-    ) -> Lease | Entry | Held:
-        owner = self._live.owner
-        if owner is None:
-            msg = f"{self.path} may not be written to"
-            raise StoreError(msg)
-        entry = find_sound(connection, identity.key)
-        found: Lease | Entry
-        if entry is not None and suffices(entry):
-            found = entry
-        else:
-            held = leases.holder(lambda sql, b=(): run(connection, sql, b), identity.key)
-            if leases.is_live(held, owner.is_alive):
-                waits = leases.wait_for(connection, identity.key, askers)
-                return Held.BY_ANOTHER if waits else Held.IN_A_CIRCLE
-            found = leases.grant(connection, identity, owner, self._lease_s)
-        leases.wait_no_more(connection, identity.key, askers)
-        return found
-
-    def _patiently(
-        self, identity: Identity, suffices: Callable[[Entry], bool], askers: Sequence[Lease]
-    ) -> Lease | Entry | Held:
-        """Waits as long as transactions come to their ends, however many there are before."""
-        granting = self._writer.submit(lambda c: self._grant(c, identity, suffices, askers))
-        while True:
-            concurrent.futures.wait([granting], _LOOK_EVERY_S)
-            if granting.done():
-                return granting.result()
-            if self._writer.stuck_for_s() > ACQUIRE_WITHIN_S:
-                granting.add_done_callback(self._release_late)
-                msg = f"cannot take a lease in {self.path}: it is busy with another write"
-                raise StoreError(msg)
-
-    def _release_late(self, granting: Future[Lease | Entry | Held]) -> None:
-        """What nobody waits for any more is given back."""
-        if granting.exception() is None and isinstance(lease := granting.result(), Lease):
-            self.release(lease)
 
     def _salvage(self, aside: Path) -> None:
         """Takes over what is sound in a damaged file, until something is invalidated."""

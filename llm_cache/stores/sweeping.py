@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from llm_cache.errors import StoreError
-from llm_cache.stores import eviction, leases
+from llm_cache.stores import eviction, leases, notes
 from llm_cache.stores.base import EVERYTHING, TRASH_KEPT_S, Group, Removed
 from llm_cache.stores.connection import run
 from llm_cache.stores.removal import Clause, clause, expired_clauses, measure, remove
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-    from llm_cache.policy import Policy
+    from llm_cache.policy_table import Policy
     from llm_cache.stores.base import Selection
     from llm_cache.stores.connection import Read
     from llm_cache.stores.room import Room
@@ -41,6 +41,10 @@ class Write(Protocol):
         ...
 
 
+def _nothing(_: apsw.Connection) -> None:
+    pass
+
+
 class Sweeper:
     """Removes entries over `read` and `write`."""
 
@@ -52,20 +56,28 @@ class Sweeper:
         *,
         max_bytes: int,
         truncate_log: Callable[[], None],
+        clock: Callable[[], float],
     ) -> None:
         self._read = read
         self._write = write
         self._room = room
         self._max_bytes = max_bytes
         self._truncate_log = truncate_log
+        self._clock = clock
 
-    def remove(self, which: Selection, *, keep_at: float | None) -> Removed:
-        """Drops entries; with `keep_at`, an instant, they go to the trash."""
+    def remove(self, which: Selection, *, keep: bool) -> Removed:
+        """Drops entries; `keep` moves them to the trash."""
+        now = self._clock()
         groups = [
-            self._take_out(clause(part), "invalidated", keep_at=keep_at, voids=True)
+            self._take_out(
+                clause(part),
+                "invalidated",
+                keep_at=now if keep else None,
+                before=partial(_void, which=part, now=now),
+            )
             for part in _parts(which)
         ]
-        if which == EVERYTHING and keep_at is None:
+        if which == EVERYTHING and not keep:
             self._write("delete from", lambda c: run(c, "DELETE FROM trash"))
         self._give_back()
         return Removed(summed(groups))
@@ -81,6 +93,7 @@ class Sweeper:
         ]
         self._empty_trash(now - TRASH_KEPT_S)
         self._write("delete from", leases.sweep)
+        self._write("delete from", lambda c: notes.sweep(c, now))
         self._give_back()
         return Removed(summed(groups))
 
@@ -127,13 +140,20 @@ class Sweeper:
         return int(rows[0][0]) if rows else 0
 
     def _take_out(
-        self, condition: Clause, why: str, *, keep_at: float | None = None, voids: bool = False
+        self,
+        condition: Clause,
+        why: str,
+        *,
+        keep_at: float | None = None,
+        before: Callable[[apsw.Connection], None] = _nothing,
     ) -> Group:
-        """Drops what a condition selects in one transaction, or in several if the disk is full."""
+        """Drops what a condition selects in one transaction, or in several if the disk is full.
+
+        `before` comes first, in the same transaction.
+        """
 
         def at_once(connection: apsw.Connection) -> Group:
-            if voids:
-                _void(connection, condition)
+            before(connection)
             return remove(connection, condition, why, keep_at=keep_at)
 
         try:
@@ -142,8 +162,7 @@ class Sweeper:
             if not is_full(error.__cause__):
                 raise
         self._free_reserve()
-        if voids:
-            self._write("delete from", lambda c: _void(c, condition))
+        self._write("delete from", before)
         return self._sweep(condition, why, keep_at=keep_at, at_once=AT_ONCE_WHEN_FULL)
 
     def _sweep(
@@ -187,9 +206,11 @@ class Sweeper:
             self._write("shrink", lambda c: run(c, "PRAGMA incremental_vacuum(1000)"))
 
 
-def _void(connection: apsw.Connection, condition: Clause) -> None:
-    """Sees to it that what is being generated is not kept."""
+def _void(connection: apsw.Connection, which: Selection, now: float) -> None:
+    """Sees to it that what is being generated is not kept, and notes what goes."""
+    condition = clause(which)
     leases.drop(connection, condition)
+    notes.invalidated(connection, which, condition, now)
     run(connection, "UPDATE meta SET value = value + 1 WHERE name = 'invalidations'")
 
 

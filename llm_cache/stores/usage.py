@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
-from llm_cache.stores.base import EntryUse, Usage, UsageDay
+from llm_cache.stores.base import Counts, EntryUse, Refusals, UsageDay
 from llm_cache.stores.connection import run
 
 if TYPE_CHECKING:
@@ -15,15 +15,24 @@ if TYPE_CHECKING:
 
     from llm_cache.stores.connection import Read
 
-_COUNTS: Final = tuple(field.name for field in fields(Usage))
+_COUNTS: Final = tuple(field.name for field in fields(Counts))
 _ADD: Final = (
     f"INSERT INTO usage (day, tenant, prefix, model, {', '.join(_COUNTS)}) "  # noqa: S608 - our own names
     f"VALUES (?, ?, ?, ?{', ?' * len(_COUNTS)}) ON CONFLICT DO UPDATE SET "
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in _COUNTS)
 )
+_REFUSE: Final = (
+    "INSERT INTO refusals (day, tenant, prefix, reason, times) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET times = times + excluded.times"
+)
 
 
-def add(connection: apsw.Connection, days: Iterable[UsageDay], uses: Iterable[EntryUse]) -> None:
+def add(
+    connection: apsw.Connection,
+    days: Iterable[UsageDay],
+    uses: Iterable[EntryUse],
+    refusals: Iterable[Refusals],
+) -> None:
     """Adds counts to those in the file."""
     for day in days:
         counts = [getattr(day.usage, name) for name in _COUNTS]
@@ -34,6 +43,8 @@ def add(connection: apsw.Connection, days: Iterable[UsageDay], uses: Iterable[En
             "UPDATE entries SET hits = hits + ?, used_at = max(used_at, ?) WHERE key = ?",
             (use.hits, use.last_used_at, use.key),
         )
+    for some in refusals:
+        run(connection, _REFUSE, (some.day, some.tenant, some.prefix, some.reason, some.times))
 
 
 def read(read_rows: Read) -> list[UsageDay]:
@@ -42,6 +53,12 @@ def read(read_rows: Read) -> list[UsageDay]:
         f"SELECT day, tenant, prefix, model, {', '.join(_COUNTS)} FROM usage ORDER BY day, prefix",  # noqa: S608
     )
     return [
-        UsageDay(day, tenant, prefix, model, Usage(**dict(zip(_COUNTS, counts, strict=True))))
+        UsageDay(day, tenant, prefix, model, Counts(**dict(zip(_COUNTS, counts, strict=True))))
         for day, tenant, prefix, model, *counts in rows
     ]
+
+
+def read_refusals(read_rows: Read) -> list[Refusals]:
+    """What was not stored, by day and reason."""
+    sql = "SELECT day, tenant, prefix, reason, times FROM refusals ORDER BY day, prefix, reason"
+    return [Refusals(*row) for row in read_rows(sql)]

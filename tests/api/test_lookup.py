@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from llm_cache import CacheConfig, CachePolicy, LLMCache, Outcome, Result
+from llm_cache import CacheConfig, CachePolicy, LLMCache, Outcome, Reason, Result
 from tests.conformance.samples import Clock
 
 GUARD_S = 20.0
@@ -60,13 +60,21 @@ def test_every_outcome_is_told(look_up, cache, clock):
     assert (fallback.value, fallback.outcome) == ("text", "fallback")
     assert fallback.entry.value == "text"
     bypass = look_up(ttl=0)
-    assert bypass == Result("text", Outcome.BYPASS)
+    assert bypass == Result("text", Outcome.BYPASS, None, Reason.TTL_0)
+    told = [each.reason for each in (made, hit, stale, fallback)]
+    assert told == [
+        Reason.NOTHING_STORED,
+        Reason.FRESH,
+        Reason.IN_GRACE,
+        Reason.GENERATOR_FAILS,
+    ]
 
 
 def test_what_cannot_be_kept_has_no_entry(look_up):
     """There is a value all the same."""
     value = object()
-    assert look_up(lambda: value) == Result(value, Outcome.MISS, None)
+    expected = Result(value, Outcome.MISS, None, Reason.NOTHING_STORED, "not the same")
+    assert look_up(lambda: value) == expected
 
 
 def test_an_error_is_raised(look_up):

@@ -41,7 +41,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "unknown table like nothing": (
         "[server]",
-        "cache.toml:1: server is unknown; known here: cache, defaults, prefixes, warm",
+        "cache.toml:1: server is unknown; known here: cache, defaults, prefixes, prices, warm",
     ),
     "setting outside its table": (
         'max_memory = "64MiB"',
@@ -59,7 +59,8 @@ MISTAKES: dict[str, tuple[str, str]] = {
         (
             "cache.toml:1: cache.defaults is unknown; known here: allow_network_fs, "
             "allow_shared_dir, cache_dir, durability, enabled, lease, "
-            "max_disk, max_memory, max_memory_entries, max_value, min_free, store"
+            "max_disk, max_memory, max_memory_entries, max_value, min_free, mode, store, "
+            "tenant, tenant_required"
         ),
     ),
     "wrong size": (
@@ -153,7 +154,8 @@ MISTAKES: dict[str, tuple[str, str]] = {
         (
             'cache.toml:2: cache."\\u001B[31m\\u202E" is unknown; known here: '
             "allow_network_fs, allow_shared_dir, cache_dir, durability, enabled, lease, "
-            "max_disk, max_memory, max_memory_entries, max_value, min_free, store"
+            "max_disk, max_memory, max_memory_entries, max_value, min_free, mode, store, "
+            "tenant, tenant_required"
         ),
     ),
     "hostile value": (

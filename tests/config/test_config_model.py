@@ -106,13 +106,25 @@ def test_policy_stands_for_a_prefix():
 def test_every_field_of_a_prefix_reaches_its_policy():
     """Nothing that a file can say is lost on the way."""
     durations = ("ttl", "grace", "stale_if_error", "timeout", "lock_timeout")
-    said = {name: f"{minutes}m" for minutes, name in enumerate(durations, 1)}
-    policy = PrefixConfig(**said, version="v").policy()
-    assert policy == CachePolicy(**said, version="v")
-    assert [getattr(policy, name) for name in PrefixConfig.model_fields] == [
-        "v" if name == "version" else 60.0 * int(said[name][:-1])
-        for name in PrefixConfig.model_fields
-    ]
+    said: dict[str, Any] = {name: f"{minutes}m" for minutes, name in enumerate(durations, 1)}
+    said |= {
+        "version": "v",
+        "ttl_jitter": 0.1,
+        "mode": "refresh",
+        "store_if": ["not_empty"],
+        "store_params": "none",
+        "secret_params": ["student"],
+        "public_params": ["token"],
+    }
+    policy = PrefixConfig(**said).policy()
+    assert policy == CachePolicy(**said)
+    assert policy.said().keys() == said.keys() == PrefixConfig.model_fields.keys()
+
+
+def test_code_has_no_place_in_a_file():
+    """A gate that is a function cannot be written out as a setting."""
+    with pytest.raises(ConfigError, match=r"prefixes\.p\.cache_if is code"):
+        CacheConfig(prefixes={"p": CachePolicy(cache_if=bool)})
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {

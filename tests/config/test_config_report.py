@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_cache.config import CacheConfig, OriginKind, PrefixConfig, load_config
+from llm_cache.config.parts import Price
 from llm_cache.config.report import FIRST_FILE, Setting, settings_as_toml, settings_in_force
 
 ROOT = Path(__file__).parents[2]
@@ -46,12 +47,20 @@ def test_all_builtin_settings_are_shown(tmp_path: Path):
         "cache.lease = 15s (built-in)",
         "cache.allow_shared_dir = false (built-in)",
         "cache.allow_network_fs = false (built-in)",
+        "cache.mode = live (built-in)",
+        'cache.tenant = "" (built-in)',
+        "cache.tenant_required = false (built-in)",
         "defaults.ttl = 24h (built-in)",
+        "defaults.ttl_jitter = 0.0 (built-in)",
         "defaults.grace = 0s (built-in)",
         "defaults.stale_if_error = 0s (built-in)",
         'defaults.version = "" (built-in)',
         "defaults.timeout = 5m (built-in)",
         "defaults.lock_timeout = 5m (built-in)",
+        "defaults.store_if = none (built-in)",
+        "defaults.store_params = full (built-in)",
+        "defaults.secret_params = none (built-in)",
+        "defaults.public_params = none (built-in)",
         "prefixes.intro_page.ttl = 7d (built-in)",
         "prefixes.word_problem.ttl = 24h (built-in)",
     ]
@@ -209,7 +218,17 @@ def test_first_file_says_what_is_built_in(load: Load, tmp_path: Path):
 def test_samples_of_the_first_file_work_when_uncommented(load: Load):
     """Taking the comment signs away gives a good file."""
     config = load(re.sub(r"^# (?=[\[\w]+( =|\]|\.))", "", FIRST_FILE, flags=re.MULTILINE))
-    assert config.defaults == PrefixConfig(ttl="24h", timeout="5m")
+    assert config.defaults == PrefixConfig(
+        ttl="24h",
+        timeout="5m",
+        ttl_jitter=0.1,
+        grace="1d",
+        stale_if_error="30d",
+        store_if=["not_empty", "not_truncated", "not_filtered"],
+        store_params="redacted",
+        secret_params=["student"],
+    )
+    assert config.prices == {"my-model": Price(input=0.15, output=0.6)}
     assert config.prefixes == {"intro_page": PrefixConfig(ttl="7d", version="2")}
     (warm,) = config.warm
     assert warm.prefix == "intro_page"

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from llm_cache.entry import Entry, EntryInfo
 from llm_cache.keys import Identity, canonical_params
-from llm_cache.policy import CachePolicy, Policy, PolicyTable
+from llm_cache.policy import CachePolicy
+from llm_cache.policy_table import Policy, PolicyTable
 from llm_cache.stores.base import EVERYTHING, Store
 
 T0 = 1_800_000_000.0

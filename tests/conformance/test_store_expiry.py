@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llm_cache.entry import Freshness, judge
-from llm_cache.policy import CachePolicy, Policy, PolicyTable
+from llm_cache.entry import Freshness, judge, share_of
+from llm_cache.policy import CachePolicy
+from llm_cache.policy_table import Policy, PolicyTable
 from llm_cache.stores.base import EVERYTHING, TRASH_KEPT_S, Group, Selection
 from tests.conformance.samples import T0, an_entry, held, keep, keys_of, policies
 
@@ -33,6 +34,7 @@ POLICIES = st.fixed_dictionaries(
             builtin_ttl=TTLS,
             grace=SECONDS,
             stale_if_error=SECONDS,
+            ttl_jitter=st.sampled_from([0.0, 0.5]),
         ),
     )
 )
@@ -41,6 +43,7 @@ POLICIES = st.fixed_dictionaries(
 def is_expired(entry, policy, now) -> bool:
     """Whether an entry has been past its retention (DESIGN: ttl + the larger of the graces)."""
     ttl, _ = policy.ttl(entry.call_ttl, entry.decorator_ttl)
+    ttl *= 1 - policy.ttl_jitter * share_of(entry.key)
     return now >= entry.created_at + ttl + policy.kept_after_ttl
 
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from llm_cache.errors import StoreError
-from llm_cache.stores.base import EVERYTHING, EntryUse, Selection, Usage, UsageDay
+from llm_cache.stores.base import EVERYTHING, Counts, EntryUse, Selection, UsageDay
 from tests.conformance.samples import T0, an_entry, keep, policies
 
 JOIN_S = 30.0
@@ -20,7 +20,7 @@ OPERATIONS = {
     "select": lambda s: list(s.select(EVERYTHING)),
     "totals": lambda s: s.totals(),
     "expired": lambda s: s.expired(policies(), T0),
-    "add_usage": lambda s: s.add_usage([UsageDay("2026-11-22", "", "p", "", Usage())], []),
+    "add_usage": lambda s: s.add_usage([UsageDay("2026-11-22", "", "p", "", Counts())], []),
     "add_usage of entries": lambda s: s.add_usage([], [EntryUse(bytes(32), 1, T0)]),
     "usage": lambda s: s.usage(),
     "disk_bytes": lambda s: s.disk_bytes(),
@@ -155,7 +155,7 @@ def test_what_was_kept_is_there_after_opening_again(make_store):
     entries = [an_entry(n, tenant=str(n % 2)) for n in range(20)]
     keep(before, *entries)
     before.add_usage(
-        [UsageDay("2026-11-22", "", "p", "m", Usage(hits=3, saved_seconds=1.5))],
+        [UsageDay("2026-11-22", "", "p", "m", Counts(hits=3, saved_seconds=1.5))],
         [EntryUse(entries[0].key, 4, T0 + 9)],
     )
     totals, usage = before.totals(), before.usage()

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from llm_cache.stores.base import EVERYTHING, EntryUse, Selection, Usage, UsageDay
+from llm_cache.stores.base import EVERYTHING, Counts, EntryUse, Selection, UsageDay
 from tests.conformance.samples import T0, an_entry, held, keep, policies
 
 THREADS = 8
@@ -90,13 +90,13 @@ def test_counts_told_from_many_threads_add_up(store, threads):
     def tell(_: int) -> None:
         for _ in range(25):
             store.add_usage(
-                [UsageDay("2026-11-22", "", "p", "", Usage(hits=1, saved_seconds=0.5))],
+                [UsageDay("2026-11-22", "", "p", "", Counts(hits=1, saved_seconds=0.5))],
                 [EntryUse(an_entry().key, 1, T0 + 1)],
             )
 
     all_at_once(threads, tell)
     [day] = store.usage()
-    assert day.usage == Usage(hits=THREADS * 25, saved_seconds=THREADS * 12.5)
+    assert day.usage == Counts(hits=THREADS * 25, saved_seconds=THREADS * 12.5)
     assert store.get(an_entry().key).hits == THREADS * 25
 
 

@@ -5,17 +5,17 @@ from dataclasses import fields
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llm_cache.stores.base import EVERYTHING, EntryUse, Selection, Usage, UsageDay
+from llm_cache.stores.base import EVERYTHING, Counts, EntryUse, Refusals, Selection, UsageDay
 from tests.conformance.samples import T0, an_entry, keep
 
-NAMES = [field.name for field in fields(Usage)]
-SECONDS = ("generation_seconds", "saved_seconds")
+NAMES = [field.name for field in fields(Counts)]
+FRACTIONS = ("generation_seconds", "saved_seconds", "cost_usd", "saved_usd")
 
 
-def a_usage(scale: int = 1) -> Usage:
+def a_usage(scale: int = 1) -> Counts:
     """A usage in which no two counts are equal."""
     counts = {name: scale * (place + 1) for place, name in enumerate(NAMES)}
-    return Usage(**{n: float(c) + scale / 4 if n in SECONDS else c for n, c in counts.items()})
+    return Counts(**{n: float(c) + scale / 4 if n in FRACTIONS else c for n, c in counts.items()})
 
 
 def by_group(days):
@@ -29,7 +29,7 @@ def test_a_new_store_has_counted_nothing(store):
 
 
 def test_every_count_comes_back(store):
-    """Each field of `Usage` is kept, with its type."""
+    """Each field of `Counts` is kept, with its type."""
     store.add_usage([UsageDay("2026-11-22", "t", "p", "m", a_usage())], [])
     [day] = store.usage()
     assert day == UsageDay("2026-11-22", "t", "p", "m", a_usage())
@@ -42,7 +42,7 @@ def test_counts_of_one_group_are_added_up(store):
     for scale in (1, 10, 100):
         store.add_usage([UsageDay("2026-11-22", "", "p", "", a_usage(scale))], [])
     [day] = store.usage()
-    expected = Usage()
+    expected = Counts()
     for scale in (1, 10, 100):
         expected.add(a_usage(scale))
     assert day.usage == expected
@@ -57,15 +57,15 @@ def test_days_tenants_prefixes_and_models_are_kept_apart(store):
         for prefix in ("", "p")
         for model in ("", "m")
     ]
-    store.add_usage([UsageDay(*g, Usage(hits=n)) for n, g in enumerate(groups)], [])
-    assert by_group(store.usage()) == {g: Usage(hits=n) for n, g in enumerate(groups)}
+    store.add_usage([UsageDay(*g, Counts(hits=n)) for n, g in enumerate(groups)], [])
+    assert by_group(store.usage()) == {g: Counts(hits=n) for n, g in enumerate(groups)}
     assert [d.day for d in store.usage()] == sorted(d.day for d in store.usage())
 
 
 def test_a_group_may_come_twice_in_one_call(store):
     """Counts told together are added as if told one after the other."""
-    store.add_usage([UsageDay("2026-11-22", "", "p", "", Usage(misses=1))] * 3, [])
-    assert by_group(store.usage()) == {("2026-11-22", "", "p", ""): Usage(misses=3)}
+    store.add_usage([UsageDay("2026-11-22", "", "p", "", Counts(misses=1))] * 3, [])
+    assert by_group(store.usage()) == {("2026-11-22", "", "p", ""): Counts(misses=3)}
 
 
 def test_hits_of_entries_are_added_and_the_last_use_is_the_latest(store):
@@ -82,7 +82,7 @@ def test_hits_of_entries_are_added_and_the_last_use_is_the_latest(store):
 def test_hits_of_an_entry_that_went_are_forgotten(store):
     """A hit of what was removed meanwhile makes no entry."""
     store.add_usage(
-        [UsageDay("2026-11-22", "", "p", "", Usage(hits=1))], [EntryUse(bytes(32), 1, T0)]
+        [UsageDay("2026-11-22", "", "p", "", Counts(hits=1))], [EntryUse(bytes(32), 1, T0)]
     )
     assert list(store.select(EVERYTHING)) == []
     assert len(store.usage()) == 1
@@ -91,9 +91,9 @@ def test_hits_of_an_entry_that_went_are_forgotten(store):
 def test_counts_outlive_the_entries(store):
     """Removing everything takes no count away."""
     keep(store, an_entry())
-    store.add_usage([UsageDay("2026-11-22", "", "p", "", Usage(hits=7))], [])
+    store.add_usage([UsageDay("2026-11-22", "", "p", "", Counts(hits=7))], [])
     store.remove(EVERYTHING)
-    assert by_group(store.usage()) == {("2026-11-22", "", "p", ""): Usage(hits=7)}
+    assert by_group(store.usage()) == {("2026-11-22", "", "p", ""): Counts(hits=7)}
 
 
 def test_an_entry_put_anew_has_no_hits(store):
@@ -116,7 +116,7 @@ def test_counts_may_come_from_generators(store):
     entry = an_entry()
     keep(store, entry)
     store.add_usage(
-        (UsageDay("2026-11-22", "", p, "", Usage(hits=1)) for p in "ab"),
+        (UsageDay("2026-11-22", "", p, "", Counts(hits=1)) for p in "ab"),
         (EntryUse(entry.key, 1, T0 + n) for n in range(2)),
     )
     assert len(store.usage()) == 2
@@ -125,7 +125,7 @@ def test_counts_may_come_from_generators(store):
 
 COUNTS = st.integers(0, 2**40)
 USAGES = st.builds(
-    Usage, hits=COUNTS, misses=COUNTS, evictions=COUNTS, saved_seconds=COUNTS.map(float)
+    Counts, hits=COUNTS, misses=COUNTS, evictions=COUNTS, saved_seconds=COUNTS.map(float)
 )
 DAYS = st.lists(
     st.builds(
@@ -147,11 +147,11 @@ def test_however_they_are_told_the_counts_add_up(
 ):
     """Any number of batches gives the sums over all of them."""
     store = factory(tmp_path_factory.mktemp("usage"), max_bytes=2**30, clock=clock)
-    expected: dict[tuple[str, ...], Usage] = {}
+    expected: dict[tuple[str, ...], Counts] = {}
     for batch in batches:
         store.add_usage(batch, [])
         for d in batch:
-            expected.setdefault((d.day, d.tenant, d.prefix, d.model), Usage()).add(d.usage)
+            expected.setdefault((d.day, d.tenant, d.prefix, d.model), Counts()).add(d.usage)
     assert by_group(store.usage()) == expected
     store.close()
 
@@ -163,3 +163,16 @@ def test_removing_a_prefix_leaves_the_uses_of_others(store):
     store.remove(Selection(prefix="gone"))
     store.add_usage([], [EntryUse(gone.key, 1, T0 + 1), EntryUse(there.key, 1, T0 + 1)])
     assert store.get(there.key).hits == 1
+
+
+def test_refusals_are_added_up_by_reason(store):
+    """How many values were not stored is kept by day, tenant, prefix and reason."""
+    store.add_usage([], [], [Refusals("2026-11-22", "", "p", "truncated", 2)])
+    store.add_usage([], [], [Refusals("2026-11-22", "", "p", "truncated", 3)])
+    store.add_usage([], [], [Refusals("2026-11-22", "t", "p", "truncated", 1)])
+    store.add_usage([], [], [Refusals("2026-11-22", "", "p", "empty", 4)])
+    assert sorted(store.refusals(), key=lambda r: (r.tenant, r.reason)) == [
+        Refusals("2026-11-22", "", "p", "empty", 4),
+        Refusals("2026-11-22", "", "p", "truncated", 5),
+        Refusals("2026-11-22", "t", "p", "truncated", 1),
+    ]

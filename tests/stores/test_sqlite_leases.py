@@ -10,8 +10,8 @@ import threading
 import pytest
 
 from llm_cache.errors import StoreError
-from llm_cache.stores import sqlite
-from llm_cache.stores.base import EVERYTHING, Held, Lease, Selection
+from llm_cache.stores import lessor, sqlite
+from llm_cache.stores.base import EVERYTHING, Counts, Held, Lease, Selection, UsageDay
 from llm_cache.stores.boot import boot_id, seconds_since_boot
 from llm_cache.stores.heartbeat import Heartbeat
 from llm_cache.stores.schema import MIGRATIONS
@@ -120,14 +120,14 @@ def test_a_beat_puts_the_deadline_off(store, raw):
     """For as long as it is held, and not after."""
     lease = granted(store)
     before = raw.value("SELECT deadline FROM leases")
-    store.beat()
+    store.lessor.beat()
     granted(store, 1)  # behind the beat
     after = raw.value("SELECT deadline FROM leases WHERE key = ?", lease.key)
     assert after > before
-    assert store.is_holding
+    assert store.lessor.is_holding
     store.release(lease)
     assert store.put(an_entry(1), lease=granted_again(store))
-    assert [lease.key for lease in store._held.values()] == [identity(1).key]
+    assert [lease.key for lease in store.lessor._held.values()] == [identity(1).key]
 
 
 def granted_again(store):
@@ -140,14 +140,14 @@ def test_who_was_voided_is_renewed_no_more(store, raw):
     """A beat brings back no lease that was taken away."""
     granted(store)
     store.remove(EVERYTHING)
-    store.beat()
+    store.lessor.beat()
     granted(store, 1)  # behind the beat
     assert raw.value("SELECT count(*) FROM leases") == 1
 
 
 def test_a_beat_comes_within_a_third_of_the_lease(make_store):
     """One that is late by as much again still comes in time."""
-    assert make_store().beat_every_s == pytest.approx(sqlite.LEASE_S / 3)
+    assert make_store().lessor.beat_every_s == pytest.approx(sqlite.LEASE_S / 3)
 
 
 class Member:
@@ -223,23 +223,26 @@ def test_an_owner_file_is_private_and_not_inherited(store, place):
 def test_a_file_of_the_first_schema_is_taken_over(make_store, raw, store):
     """With what is in it; the tokens begin somewhere, and go on from there."""
     store.put(an_entry())
+    store.add_usage([UsageDay("2026-11-22", "", "p", "", Counts(hits=2))], [])
     store.close()
-    as_it_was = re.search(r"CREATE TABLE leases.*?WITHOUT ROWID;", MIGRATIONS[0], re.DOTALL)
-    raw.run("DROP TABLE leases")
-    raw.run("DROP TABLE waits")
+    for table in re.findall("CREATE TABLE (\\w+)", "".join(MIGRATIONS[1:])):
+        raw.run(f"DROP TABLE {table}")
     raw.run("DELETE FROM meta WHERE name IN ('fence', 'invalidations')")
-    raw.run(as_it_was.group())
+    raw.run(re.search(r"CREATE TABLE leases.*?WITHOUT ROWID;", MIGRATIONS[0], re.DOTALL).group())
+    for column in re.findall(r"ADD COLUMN (\w+)", "".join(MIGRATIONS[1:])):
+        raw.run(f"ALTER TABLE usage DROP COLUMN {column}")
     raw.run("PRAGMA user_version = 1")
     again = make_store()
     assert again.get(an_entry().key) == an_entry()
     first = granted(again, 1)
     assert granted(again, 2).token == first.token + 1
     assert raw.value("PRAGMA user_version") == len(MIGRATIONS)
+    assert again.usage() == [UsageDay("2026-11-22", "", "p", "", Counts(hits=2))]
 
 
 def test_a_transaction_that_takes_too_long_is_not_waited_for(store, raw, monkeypatch):
     """Who wants a lease hears of it soon; what comes of it later is given back."""
-    monkeypatch.setattr(sqlite, "ACQUIRE_WITHIN_S", 0.02)
+    monkeypatch.setattr(lessor, "ACQUIRE_WITHIN_S", 0.02)
     granted(store, "opened")
     with raw.connection() as other:
         other.execute("BEGIN IMMEDIATE")
@@ -264,7 +267,7 @@ def test_a_put_that_fails_gives_its_lease_back(make_store, monkeypatch):
     monkeypatch.undo()
     granted(here, 2)  # behind the release
     assert isinstance(acquire(there), Lease)
-    assert not here._held.keys() & {lease.token}
+    assert not here.lessor._held.keys() & {lease.token}
 
 
 def raises(error):

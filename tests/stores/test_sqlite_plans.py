@@ -5,8 +5,8 @@ import re
 import apsw
 import pytest
 
-from llm_cache.policy import Policy
-from llm_cache.stores.base import EVERYTHING, EntryUse, Selection, Usage, UsageDay
+from llm_cache.policy_table import Policy
+from llm_cache.stores.base import EVERYTHING, Counts, EntryUse, Selection, UsageDay
 from llm_cache.stores.connection import run
 from llm_cache.stores.removal import add_to_totals
 from llm_cache.stores.rows import INSERT, to_row
@@ -36,7 +36,7 @@ def filled(statements, make_store):
     store.open()
     store._writer.submit(fill).result(WAIT_S)
     store.remove(Selection(keys=(an_entry(0, prefix="a", tenant="t").key,)), keep=True)
-    store.add_usage([UsageDay("2026-11-22", "", "a", "", Usage(hits=1))], [])
+    store.add_usage([UsageDay("2026-11-22", "", "a", "", Counts(hits=1))], [])
     statements.clear()
     return store
 
@@ -90,7 +90,7 @@ CALLS = {
     "totals": lambda s: s.totals(),
     "usage": lambda s: s.usage(),
     "add_usage": lambda s: s.add_usage(
-        [UsageDay("2026-11-22", "", "a", "", Usage())], [EntryUse(bytes(32), 1, T0)]
+        [UsageDay("2026-11-22", "", "a", "", Counts())], [EntryUse(bytes(32), 1, T0)]
     ),
     "disk_bytes": lambda s: s.disk_bytes(),
 }

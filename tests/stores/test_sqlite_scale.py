@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from llm_cache.stores.base import EVERYTHING, Selection, Usage, UsageDay
+from llm_cache.stores.base import EVERYTHING, Counts, Selection, UsageDay
 from llm_cache.stores.connection import run
 from llm_cache.stores.removal import add_to_totals
 from llm_cache.stores.rows import INSERT, to_row
@@ -29,7 +29,7 @@ def stores(tmp_path_factory):
         store = SqliteStore(tmp_path_factory.mktemp("scale") / "cache", max_bytes=2**40)
         store.open()
         store._writer.submit(lambda c, count=count: fill(c, count)).result(60)
-        store.add_usage([UsageDay("2026-11-22", "", "p0", "", Usage(hits=1))], [])
+        store.add_usage([UsageDay("2026-11-22", "", "p0", "", Counts(hits=1))], [])
         made[count] = store
     yield made
     for store in made.values():

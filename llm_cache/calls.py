@@ -1,0 +1,59 @@
+"""A request, from what a caller wrote."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from llm_cache.binding import version_of_source
+from llm_cache.errors import KeyParamError
+from llm_cache.keys import Identity, canonical_params, check_prefix
+from llm_cache.policy import AUTO_VERSION, CachePolicy
+from llm_cache.steps import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from llm_cache.codec import Codec
+    from llm_cache.engine import Engine
+    from llm_cache.units import Duration
+
+
+def make_call(
+    engine: Engine,
+    prefix: str,
+    generator: Callable[[], object],
+    policy: CachePolicy | None,
+    params: Mapping[str, object] | None,
+    named: Mapping[str, object],
+    codec: Codec,
+) -> Call:
+    """A request from what a caller wrote. Raises PrefixError and KeyParamError."""
+    check_prefix(prefix)
+    if params is not None and named:
+        msg = (
+            f"{prefix}: params= and {next(iter(named))}= are both given: "
+            "put everything into params={...}"
+        )
+        raise KeyParamError(msg)
+    scope = engine.scopes.identified()
+    merged = engine.policy(prefix, call=policy, mode_in_block=scope.mode)
+    version = merged.version
+    if version == AUTO_VERSION:
+        version = version_of_source(generator)
+    canonical = canonical_params(named if params is None else dict(params))
+    identity = Identity(prefix, canonical, version, scope.tenant)
+    return Call.of(identity, generator, merged, codec)
+
+
+def with_ttl(policy: CachePolicy | None, ttl: Duration | None) -> CachePolicy | None:
+    """A call's policy with the call's ttl, which goes before it."""
+    if ttl is None:
+        return policy
+    own = _of_ttl(ttl)
+    return own.over(policy) if policy else own
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _of_ttl(ttl: Duration) -> CachePolicy:
+    return CachePolicy(ttl=ttl)

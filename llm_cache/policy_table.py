@@ -1,0 +1,146 @@
+"""Every source of a prefix's policy put together, field by field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from llm_cache.policy import (
+    DEFAULT_TIMEOUT_S,
+    DEFAULT_TTL_S,
+    UNSET,
+    CachePolicy,
+    Mode,
+    StoreParams,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+BUILTIN_PREFIXES: Final[Mapping[str, CachePolicy]] = {
+    "intro_page": CachePolicy(ttl="7d"),
+    "word_problem": CachePolicy(ttl="24h"),
+}
+
+
+class TtlSource(StrEnum):
+    """Which source decided a ttl."""
+
+    CALL = "call"
+    PREFIX = "prefix"
+    DECORATOR = "decorator"
+    DEFAULTS = "defaults"
+    BUILTIN = "built-in"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A prefix's policy with every source merged; durations in seconds.
+
+    The ttl stays in layers, since an entry remembers the ttl of the call and of the decorator that
+    made it: whoever judges the entry without them (the CLI) must come to the same answer.
+    """
+
+    call_ttl: float | None = None
+    prefix_ttl: float | None = None
+    decorator_ttl: float | None = None
+    defaults_ttl: float | None = None
+    builtin_ttl: float = DEFAULT_TTL_S
+    ttl_jitter: float = 0.0
+    grace: float = 0.0
+    stale_if_error: float = 0.0
+    version: str = ""
+    timeout: float = DEFAULT_TIMEOUT_S
+    lock_timeout: float = DEFAULT_TIMEOUT_S
+    mode: Mode = Mode.LIVE
+    cache_if: Callable[[Any], bool] | None = None
+    store_if: tuple[str, ...] = ()
+    store_params: StoreParams = StoreParams.FULL
+    secret_params: tuple[str, ...] = ()
+    public_params: tuple[str, ...] = ()
+
+    def ttl(
+        self, made_with_call_ttl: float | None = None, made_with_decorator_ttl: float | None = None
+    ) -> tuple[float, TtlSource]:
+        """The ttl in seconds, and who decided it, of an entry made with the given ttls."""
+        call_ttl = made_with_call_ttl if self.call_ttl is None else self.call_ttl
+        if call_ttl is not None:
+            return call_ttl, TtlSource.CALL
+        if self.prefix_ttl is not None:
+            return self.prefix_ttl, TtlSource.PREFIX
+        decorator_ttl = (
+            made_with_decorator_ttl if self.decorator_ttl is None else self.decorator_ttl
+        )
+        if decorator_ttl is not None:
+            return decorator_ttl, TtlSource.DECORATOR
+        if self.defaults_ttl is not None:
+            return self.defaults_ttl, TtlSource.DEFAULTS
+        return self.builtin_ttl, TtlSource.BUILTIN
+
+    @property
+    def kept_after_ttl(self) -> float:
+        """Seconds an entry is retained beyond its ttl."""
+        return max(self.grace, self.stale_if_error)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTable:
+    """What the configuration in force says about each prefix.
+
+    `mode` is that of `[cache]`; `mode_of_environment` goes before every mode of a file or a
+    decorator, and before all others if it is `replay`.
+    """
+
+    prefixes: Mapping[str, CachePolicy] = field(default_factory=dict[str, CachePolicy])
+    defaults: CachePolicy = UNSET
+    mode: Mode = Mode.LIVE
+    mode_of_environment: Mode | None = None
+
+    def resolve(
+        self,
+        prefix: str,
+        *,
+        call: CachePolicy | None = None,
+        decorator: CachePolicy | None = None,
+        mode_in_block: Mode | None = None,
+    ) -> Policy:
+        """The policy of `prefix` for one call, of a function decorated with `decorator`."""
+        call, decorator = call or UNSET, decorator or UNSET
+        from_file = self.prefixes.get(prefix, UNSET)
+        nearest = (call, from_file, decorator, self.defaults)
+
+        def first(name: str, otherwise: Any) -> Any:  # noqa: ANN401 - as varied as the fields
+            said = (getattr(source, name) for source in nearest)
+            return next((value for value in said if value is not None), otherwise)
+
+        timeout = first("timeout", DEFAULT_TIMEOUT_S)
+        builtin = BUILTIN_PREFIXES.get(prefix, UNSET).ttl
+        return Policy(
+            call_ttl=call.ttl,
+            prefix_ttl=from_file.ttl,
+            decorator_ttl=decorator.ttl,
+            defaults_ttl=self.defaults.ttl,
+            builtin_ttl=DEFAULT_TTL_S if builtin is None else builtin,
+            ttl_jitter=first("ttl_jitter", 0.0),
+            grace=first("grace", 0.0),
+            stale_if_error=first("stale_if_error", 0.0),
+            version=first("version", ""),
+            timeout=timeout,
+            lock_timeout=first("lock_timeout", timeout),
+            mode=self._mode(call.mode, mode_in_block, (from_file, decorator, self.defaults)),
+            cache_if=first("cache_if", None),
+            store_if=first("store_if", ()),
+            store_params=first("store_params", StoreParams.FULL),
+            secret_params=first("secret_params", ()),
+            public_params=first("public_params", ()),
+        )
+
+    def _mode(
+        self, of_call: Mode | None, of_block: Mode | None, others: tuple[CachePolicy, ...]
+    ) -> Mode:
+        of_environment = self.mode_of_environment
+        if of_environment is Mode.REPLAY:
+            return of_environment  # no code loosens what a test run is under
+        nearest = (of_call, of_block, of_environment, *(source.mode for source in others))
+        return next((mode for mode in nearest if mode is not None), self.mode)
