@@ -68,7 +68,7 @@ class Engine:
         self._clock: Final = clock
         self._notices: Final = Notices()
         self._teller: Final = Teller(on_event, self._notices)
-        self._is_closed = False
+        self._is_closed = self._is_heard = False
         self._looked_at = self._look_again_at = 0.0
         self.begin_anew()
         _open_engines.add(self)
@@ -107,6 +107,7 @@ class Engine:
         self._tier = self.parts.tier
         self.slot = self._tier.slot
         self._usage = self.parts.usage
+        self._note_use = self._usage.hits.append
         self.pool = DaemonPool("llm-cache store", POOL_THREADS)
         # Of its own: what waits for a locked file must not keep others from finding that out.
         self._publishing = DaemonPool("llm-cache publisher", POOL_THREADS)
@@ -121,12 +122,10 @@ class Engine:
     def from_slot(self, slot: Slot, policy: Policy, codec: Codec) -> Any:  # noqa: ANN401
         """The value, if the slot's entry is fresh and still there; `NOT_IN_MEMORY` if not."""
         now = self._clock()
-        if not self._looked_at <= now < self._look_again_at:
-            self._look(now)
-        judged = slot.judged
-        if judged[0] is not policy:
-            judged = slot.judge_by(policy)
-        if not judged[1] <= now < judged[2]:
+        judged_by, answers_from, answers_until = slot.judged
+        if (
+            not answers_from <= now < answers_until or judged_by is not policy
+        ) and not self._may_answer(slot, policy, now):
             return NOT_IN_MEMORY
         try:
             if slot.read_stamp() != slot.stamp:
@@ -136,14 +135,26 @@ class Engine:
         except (OSError, DecodeError):
             return NOT_IN_MEMORY
         slot.was_hit = True
-        slot.use.last_used_at = now
-        usage = self._usage
-        usage.hits.append(slot.use)
+        use, usage = slot.use, self._usage
+        use.last_used_at = now
+        self._note_use(use)
         if usage.is_asleep:
             usage.wake()
-        if self._teller.is_heard:
+        if self._is_heard:
             self._teller.answered(slot.entry, Result(value, Outcome.HIT, None, _reason(policy)))
         return value
+
+    def _may_answer(self, slot: Slot, policy: Policy, now: float) -> bool:
+        """Whether the slot's entry may answer now; until it is time to look again, that stands."""
+        self._look_if_due(now)
+        answers_from, answers_until = slot.window(policy)
+        # In one: another thread may be judging it by another policy.
+        slot.judged = (
+            policy,
+            max(answers_from, self._looked_at),
+            min(answers_until, self._look_again_at),
+        )
+        return answers_from <= now < answers_until
 
     def result_from_memory(self, call: Call) -> Result[Any] | None:
         """As `from_memory`, with the entry."""
@@ -168,55 +179,63 @@ class Engine:
     async def answer(self, call: Call) -> Result[Any]:
         """Answers on the running event loop; raises what the generator raises."""
         try:
-            result = await self._answer(call)
+            if not call.policy.keeps or not self.is_enabled:
+                result = await self._bypass(call)
+            else:
+                found = look(self.parts, call) if self._looks_inline(call) else None
+                if isinstance(found, Result) and found.outcome is Outcome.HIT:
+                    result = found
+                else:
+                    steps = lookup(self.parts, call, running_loop(), found)
+                    result = _raised(await self._async_driver.run(steps))
         except Exception as error:
             self._failed(call, error)
             raise
-        return self._answered(call, result)
+        if self._teller.is_heard():
+            self._teller.answered(call.identity, result)
+        return result
 
     def answer_sync(self, call: Call) -> Result[Any]:
         """Answers by blocking this thread; raises what the generator raises."""
         try:
-            result = self._answer_sync(call)
+            if not call.policy.keeps or not self.is_enabled:
+                result = self._bypass_sync(call)
+            else:
+                found = look(self.parts, call) if self._looks_inline(call) else None
+                if isinstance(found, Result) and found.outcome is Outcome.HIT:
+                    result = found
+                else:
+                    steps = lookup(self.parts, call, None, found)
+                    result = _raised(self._sync_driver.run(steps))
         except Exception as error:
             self._failed(call, error)
             raise
-        return self._answered(call, result)
+        if self._teller.is_heard():
+            self._teller.answered(call.identity, result)
+        return result
 
-    async def _answer(self, call: Call) -> Result[Any]:
-        bypassed = bypass_reason(call, is_enabled=self.is_enabled)
-        if bypassed is not None:
-            self._refuse_in_replay(call, bypassed)
-            begun = time.monotonic()
-            made = await self._async_driver.call(call.generator)
-            paid = self._paid(made, begun)
-            if not self.parts.prices.knows_at_once(paid.usage) and bypassed is Reason.TTL_0:
-                paid = await self.off_loop(partial(self._priced, paid))
-            return self._bypassed(call, bypassed, paid)
-        found = look(self.parts, call) if self._looks_inline(call) else None
-        if isinstance(found, Result) and found.outcome is Outcome.HIT:
-            return found
-        steps = lookup(self.parts, call, running_loop(), found)
-        return _raised(await self._async_driver.run(steps))
+    async def _bypass(self, call: Call) -> Result[Any]:
+        """Generates, and leaves the cache alone."""
+        reason = self._reason_to_bypass(call)
+        begun = time.monotonic()
+        made = await self._async_driver.call(call.generator)
+        paid = Paid(*unwrapped(made), time.monotonic() - begun)
+        if reason is Reason.TTL_0 and not self.parts.prices.knows_at_once(paid.usage):
+            paid = await self.off_loop(partial(self._priced, paid))
+        return self._bypassed(call, reason, paid)
 
-    def _answer_sync(self, call: Call) -> Result[Any]:
-        bypassed = bypass_reason(call, is_enabled=self.is_enabled)
-        if bypassed is not None:
-            self._refuse_in_replay(call, bypassed)
-            begun = time.monotonic()
-            paid = self._paid(call_sync(call.generator), begun)
-            return self._bypassed(call, bypassed, paid)
-        found = look(self.parts, call) if self._looks_inline(call) else None
-        if isinstance(found, Result) and found.outcome is Outcome.HIT:
-            return found
-        return _raised(self._sync_driver.run(lookup(self.parts, call, None, found)))
+    def _bypass_sync(self, call: Call) -> Result[Any]:
+        reason = self._reason_to_bypass(call)
+        begun = time.monotonic()
+        made = call_sync(call.generator)
+        return self._bypassed(call, reason, Paid(*unwrapped(made), time.monotonic() - begun))
 
-    def _refuse_in_replay(self, call: Call, bypassed: Reason) -> None:
+    def _reason_to_bypass(self, call: Call) -> Reason:
+        """Why the cache is left alone. ReplayMissError where nothing may be generated."""
+        reason = bypass_reason(call, is_enabled=self.is_enabled) or Reason.DISABLED
         if call.policy.mode is Mode.REPLAY:
-            raise missed_in_replay(self.parts, call, bypassed).error
-
-    def _paid(self, made: object, begun: float) -> Paid:
-        return Paid(*unwrapped(made), time.monotonic() - begun)
+            raise missed_in_replay(self.parts, call, reason).error
+        return reason
 
     def _priced(self, paid: Paid) -> Paid:
         return replace(paid, usage=self.parts.prices.priced(paid.usage))
@@ -229,15 +248,8 @@ class Engine:
             usage.generated(identity, paid.usage, paid.seconds or 0.0)
         return Result(paid.value, Outcome.BYPASS, None, reason)
 
-    def _answered(self, call: Call, result: Result[Any]) -> Result[Any]:
-        self._teller.look()
-        if self._teller.is_heard:
-            self._teller.answered(call.identity, result)
-        return result
-
     def _failed(self, call: Call, error: Exception) -> None:
-        self._teller.look()
-        if self._teller.is_heard:
+        if self._teller.is_heard():
             self._teller.failed(call.identity, error)
 
     def close(self, land_within_s: float = LAND_WITHIN_S) -> None:
@@ -251,17 +263,17 @@ class Engine:
         self.parts.tier.clear()
         self.parts.store.close()
 
-    def _look(self, now: float) -> None:
+    def _look_if_due(self, now: float) -> None:
         """Notices that the store was removed or replaced; 4 times a second, clocks permitting."""
+        if self._looked_at <= now < self._look_again_at:
+            return
         self._looked_at, self._look_again_at = now, now + LOOK_EVERY_S
-        self._teller.look()
+        self._is_heard = self._teller.is_heard()
         self.parts.store.look()
 
     def _looks_inline(self, call: Call) -> bool:
         """Whether the store is looked at before anything is driven: a local one is that quick."""
-        now = self._clock()
-        if not self._looked_at <= now < self._look_again_at:
-            self._look(now)
+        self._look_if_due(self._clock())
         store = self.parts.store
         return store.is_local and store.is_open and not call.refresh
 

@@ -42,12 +42,10 @@ class Teller:
     def __init__(self, on_event: Callable[[Event], object] | None, notices: Notices) -> None:
         self._on_event = on_event
         self._notices = notices
-        self.is_heard = False
-        self.look()
 
-    def look(self) -> None:
-        """Looks whether anybody listens; asking the log each time would take as long as a hit."""
-        self.is_heard = self._on_event is not None or _log.isEnabledFor(logging.DEBUG)
+    def is_heard(self) -> bool:
+        """Whether anybody listens."""
+        return self._on_event is not None or _log.isEnabledFor(logging.DEBUG)
 
     def answered(self, identity: Identity | EntryInfo, result: Result[Any]) -> None:
         """A request got its value."""

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 TIME_TO_LAND_S: Final = 1.0
 _GOOD_FOR: Final[dict[Freshness, tuple[Outcome | None, Reason]]] = {
-    Freshness.FRESH: (Outcome.HIT, Reason.FRESH),
     Freshness.STALE: (Outcome.STALE, Reason.IN_GRACE),
     Freshness.FALLBACK: (Outcome.FALLBACK, Reason.GENERATOR_FAILS),
     Freshness.MISSING: (None, Reason.EXPIRED),
@@ -49,9 +48,13 @@ def look(parts: Parts, call: Call) -> Result[Any] | Reason:
     if entry is None:
         return Reason.NOTHING_STORED
     now = parts.clock()
-    outcome, reason = _GOOD_FOR[judge(entry, call.policy, now)]
+    freshness = judge(entry, call.policy, now)
+    outcome: Outcome | None = Outcome.HIT
+    reason = Reason.FRESH
     if call.policy.mode is Mode.REPLAY:
-        outcome, reason = Outcome.HIT, Reason.RECORDED
+        reason = Reason.RECORDED
+    elif freshness is not Freshness.FRESH:
+        outcome, reason = _GOOD_FOR[freshness]
     if outcome is None:
         return reason if entry.created_at <= now else Reason.FROM_THE_FUTURE
     try:

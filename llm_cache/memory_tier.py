@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.codec import is_immutable
 from llm_cache.entry import freshness_window
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from llm_cache.policy_table import Policy
     from llm_cache.stores.base import Store
 
-Judged: TypeAlias = tuple["Policy | None", float, float]
-"""A policy, and from when until when an entry may answer under it."""
 _OVERHEAD_BYTES: Final = 1200
 """What a slot takes beside its body and params, roughly."""
 
@@ -48,7 +46,8 @@ class Slot:
         self.read_stamp = read_stamp
         self.use = Use(entry)
         self.was_hit = False
-        self.judged: Judged = (None, 0.0, 0.0)
+        self.judged: tuple[Policy | None, float, float] = (None, 0.0, 0.0)
+        """A policy, and from when until when it was found that the entry may answer under it."""
         self.codec: Codec | None = None
         self.known_value: Any = None
 
@@ -62,18 +61,13 @@ class Slot:
             + _OVERHEAD_BYTES
         )
 
-    def judge_by(self, policy: Policy) -> Judged:
-        """From when until when the entry may answer under `policy`, which is remembered."""
-        match policy.mode:
-            case Mode.LIVE:
-                window = freshness_window(self.entry, policy)
-            case Mode.REPLAY:
-                window = (-math.inf, math.inf)
-            case _:  # generated each time
-                window = (math.inf, -math.inf)
-        # In one: another thread may be judging it by another policy.
-        self.judged = judged = (policy, *window)
-        return judged
+    def window(self, policy: Policy) -> tuple[float, float]:
+        """From when (inclusive) until when (exclusive) the entry may answer under `policy`."""
+        if policy.mode is Mode.LIVE:
+            return freshness_window(self.entry, policy)
+        if policy.mode is Mode.REPLAY:
+            return -math.inf, math.inf
+        return math.inf, -math.inf  # generated each time
 
     def value(self, codec: Codec) -> Any:  # noqa: ANN401 - the caller's own type
         """The value in a new copy; one that cannot be changed is known from then on."""

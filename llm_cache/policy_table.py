@@ -59,6 +59,12 @@ class Policy:
     store_params: StoreParams = StoreParams.FULL
     secret_params: tuple[str, ...] = ()
     public_params: tuple[str, ...] = ()
+    keeps: bool = field(init=False)
+    """Whether requests may be answered from the cache, or kept in it."""
+
+    def __post_init__(self) -> None:
+        """Works out what every request asks for."""
+        object.__setattr__(self, "keeps", self.mode is not Mode.OFF and self.ttl()[0] > 0)
 
     def ttl(
         self, made_with_call_ttl: float | None = None, made_with_decorator_ttl: float | None = None

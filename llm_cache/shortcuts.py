@@ -60,8 +60,16 @@ class Shortcuts:
         Raises TypeError if the function does not take the arguments, KeyParamError if one cannot
         be keyed, TenantRequiredError if there has to be a tenant and there is none.
         """
-        view, known = self._recall(args, kwargs)
-        engine = view.engine
+        # As `_recall` and `_view`, in place: this is the way of every hit.
+        engine = self._get_cache().engine
+        try:
+            view = self._views[engine.scope()]
+            known = view.known[dumps((args, kwargs), _WITHOUT_REFERENCES)]
+        except (KeyError, ValueError):
+            view, known = self._recall(engine, args, kwargs)
+        if view.engine is not engine:
+            self._views = {}
+            view, known = self._recall(engine, args, kwargs)
         slot = known.slot()
         if slot is None:
             slot = engine.slot(known.identity.key)
@@ -72,12 +80,13 @@ class Shortcuts:
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, refresh: bool = False) -> Call:
         """The request that a call with these arguments is. Raises as `from_memory` does."""
-        view, known = self._recall(args, kwargs)
+        view, known = self._recall(self._get_cache().engine, args, kwargs)
         generator = partial(self._binding.function, *args, **kwargs)
         return Call.of(known.identity, generator, view.policy, view.codec, refresh=refresh)
 
-    def _recall(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_View, _Known]:
-        engine = self._get_cache().engine
+    def _recall(
+        self, engine: Engine, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[_View, _Known]:
         view = self._views.get(engine.scope())
         if view is None or view.engine is not engine:
             view = self._view(engine)

@@ -52,8 +52,9 @@ class Call:
         refresh: bool = False,
     ) -> Call:
         """A request, made anew where its caller or its mode says so."""
-        call = cls(identity, generator, policy, codec)
-        return call.refreshing() if refresh or policy.mode is Mode.REFRESH else call
+        if policy.mode is not Mode.LIVE:
+            refresh = policy.mode is not Mode.REPLAY and (refresh or policy.mode is Mode.REFRESH)
+        return cls(identity, generator, policy, codec, refresh)
 
     def refreshing(self) -> Call:
         """The same, to be made anew; not in the mode `replay`, which never generates."""
