@@ -44,7 +44,7 @@ class LLMCache(Asking):
     ) -> None:
         config = config or CacheConfig()
         if cache_dir is not None:
-            config = config.model_copy(update={"cache_dir": Path(cache_dir).absolute()})
+            config = config.with_values(cache_dir=Path(cache_dir).absolute())
         super().__init__(Engine(config, clock, on_event))
         self.aio: Final = AsyncManagement(self, self.engine.off_loop)
 

@@ -76,7 +76,7 @@ def load_config(
     update: dict[str, object] = {"cache_dir": base / config.cache_dir}
     update |= {name: value for name, (value, _) in overrides.items()}
     origins = {f"cache.{name}": origin for name, (_, origin) in overrides.items()}
-    return config.model_copy(update=update).with_origins(source, origins)
+    return config.with_values(**update).with_origins(source, origins)
 
 
 def check_config(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Self, cast
-
-from pydantic import BeforeValidator, Field, PlainValidator, PrivateAttr
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from llm_cache.config import values as check
-from llm_cache.config.parts import PrefixConfig, Price, Settings, WarmSet, settings_of_policy
+from llm_cache.config.frame import Settings, list_of, made_anew, setting, table_of
+from llm_cache.config.parts import PrefixConfig, Price, WarmSet, prefix_config, settings_of_policy
 from llm_cache.config.problems import (
     BUILTIN,
     IN_CODE,
@@ -74,32 +73,27 @@ class CacheConfig(Settings):
         ConfigError: a setting is unknown or wrong; the message names it.
     """
 
-    enabled: Annotated[bool, PlainValidator(check.switch)] = True
-    cache_dir: Annotated[Path, PlainValidator(check.path)] = Path(".cache/llm")
-    store: Annotated[str, PlainValidator(check.one_of("sqlite"))] = "sqlite"
-    max_memory_entries: Annotated[int, PlainValidator(check.count(0, 10**9))] = 1000
-    max_memory: Annotated[int, PlainValidator(check.size(0))] = 64 * 1024**2
-    max_disk: Annotated[int, PlainValidator(check.size(1024**2))] = 1024**3
-    max_value: Annotated[int, PlainValidator(check.size(1))] = 16 * 1024**2
-    min_free: Annotated[int, PlainValidator(check.size(0))] = 64 * 1024**2
-    durability: Annotated[str, PlainValidator(check.one_of("normal", "full"))] = "normal"
-    lease: Annotated[float, PlainValidator(check.seconds_between(1.0, 3600.0))] = 15.0
-    allow_shared_dir: Annotated[bool, PlainValidator(check.switch)] = False
-    allow_network_fs: Annotated[bool, PlainValidator(check.switch)] = False
-    mode: Annotated[Mode, PlainValidator(check.policy_field("mode"))] = Mode.LIVE
-    tenant: Annotated[str, PlainValidator(check.tenant)] = ""
-    tenant_required: Annotated[bool, PlainValidator(check.switch)] = False
-    defaults: Annotated[PrefixConfig, BeforeValidator(settings_of_policy)] = Field(
-        default_factory=PrefixConfig
-    )
-    prefixes: dict[
-        Annotated[str, PlainValidator(check.prefix_name)],
-        Annotated[PrefixConfig, BeforeValidator(settings_of_policy)],
-    ] = Field(default_factory=dict[str, PrefixConfig])
-    prices: dict[str, Price] = Field(default_factory=dict[str, Price])
-    warm: list[WarmSet] = Field(default_factory=list[WarmSet])
+    enabled: bool = setting(check.switch, default=True)
+    cache_dir: Path = setting(check.path, default=Path(".cache/llm"))
+    store: str = setting(check.one_of("sqlite"), default="sqlite")
+    max_memory_entries: int = setting(check.count(0, 10**9), default=1000)
+    max_memory: int = setting(check.size(0), default=64 * 1024**2)
+    max_disk: int = setting(check.size(1024**2), default=1024**3)
+    max_value: int = setting(check.size(1), default=16 * 1024**2)
+    min_free: int = setting(check.size(0), default=64 * 1024**2)
+    durability: str = setting(check.one_of("normal", "full"), default="normal")
+    lease: float = setting(check.seconds_between(1.0, 3600.0), default=15.0)
+    allow_shared_dir: bool = setting(check.switch, default=False)
+    allow_network_fs: bool = setting(check.switch, default=False)
+    mode: Mode = setting(check.policy_field("mode"), default=Mode.LIVE)
+    tenant: str = setting(check.tenant, default="")
+    tenant_required: bool = setting(check.switch, default=False)
+    defaults: PrefixConfig = made_anew(prefix_config, PrefixConfig)
+    prefixes: dict[str, PrefixConfig] = made_anew(table_of(check.prefix_name, prefix_config), dict)
+    prices: dict[str, Price] = made_anew(table_of(check.name, Price.of), dict)
+    warm: list[WarmSet] = made_anew(list_of(WarmSet.of), list)
 
-    _provenance: _Provenance = PrivateAttr(default_factory=_Provenance)
+    _provenance: _Provenance = _Provenance()
 
     if TYPE_CHECKING:
 
@@ -197,16 +191,15 @@ class CacheConfig(Settings):
                 part = self.warm[index] if index < len(self.warm) else None
             case _:
                 pass
-        return part is not None and path[-1] in part.model_fields_set
+        return part is not None and path[-1] in part.said
 
     def with_origins(self, source: SourceFile | None, overrides: Mapping[str, Origin]) -> Self:
         """The same settings, read from `source` but for the keys that `overrides` names."""
-        copy = self.model_copy()
-        copy._provenance = _Provenance(loaded=True, source=source, overrides=overrides)  # noqa: SLF001 - of our own
-        return copy
+        provenance = _Provenance(loaded=True, source=source, overrides=overrides)
+        return self.with_values(_provenance=provenance)
 
 
-CACHE_FIELDS: Final = tuple(name for name in CacheConfig.model_fields if name not in TABLES)
+CACHE_FIELDS: Final = tuple(name for name in CacheConfig.fields if name not in TABLES)
 """The settings of the `[cache]` table, in the order we write them."""
 
 
@@ -216,10 +209,10 @@ def _names_beside(path: KeyPath) -> tuple[str, ...]:
         case ("cache", _):
             return CACHE_FIELDS
         case ("defaults", _) | ("prefixes", _, _):
-            return tuple(PrefixConfig.model_fields)
+            return tuple(PrefixConfig.fields)
         case ("prices", _, _):
-            return tuple(Price.model_fields)
+            return tuple(Price.fields)
         case ("warm", int(), _):
-            return tuple(WarmSet.model_fields)
+            return tuple(WarmSet.fields)
         case _:
             return ()

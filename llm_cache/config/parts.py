@@ -1,55 +1,24 @@
-"""The parts of a configuration as pydantic models, and what pydantic finds wrong in our words."""
+"""The parts of a configuration."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeAlias
-
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from llm_cache.config import values as check
-from llm_cache.config.problems import Problem, WrongSettingsError, shown_value, unknown
+from llm_cache.config.frame import Settings, list_of, made_anew, required, setting, table, table_of
+from llm_cache.config.problems import Problem, WrongSettingsError
 from llm_cache.policy import DURATIONS, POLICY_FIELDS, CachePolicy, Mode, StoreParams
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from pydantic_core import ErrorDetails
 
     from llm_cache.units import Duration
 
 MOST_WARM_ITEMS: Final = 100_000
 POLICY_FIELDS_OF_FILES: Final = tuple(name for name in POLICY_FIELDS if name != "cache_if")
 _Names: TypeAlias = tuple[str, ...] | None
-
-
-class Settings(BaseModel):
-    """What the parts of the configuration share: they never change, and their errors are ours."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        defer_build=True,  # whoever only imports this should not pay for it
-    )
-
-    _also_known: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(self, /, **given: Any) -> None:  # noqa: ANN401 - anything may come in
-        problems: list[Problem] = []
-        settings = self._understand(given, problems)
-        try:
-            super().__init__(**settings)
-        except ValidationError as error:
-            problems += _problems(error, (*type(self).model_fields, *self._also_known))
-        if problems:
-            raise WrongSettingsError(problems) from None
-
-    @classmethod
-    def _understand(cls, given: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
-        """`given` in terms of the fields; what is wrong with it goes into `problems`."""
-        del problems
-        return given
 
 
 class PrefixConfig(Settings):
@@ -60,20 +29,18 @@ class PrefixConfig(Settings):
 
     _also_known: ClassVar[tuple[str, ...]] = ("ttl_hours",)
 
-    ttl: Annotated[float | None, PlainValidator(check.seconds)] = None
-    ttl_jitter: Annotated[float | None, PlainValidator(check.policy_field("ttl_jitter"))] = None
-    grace: Annotated[float | None, PlainValidator(check.seconds)] = None
-    stale_if_error: Annotated[float | None, PlainValidator(check.seconds)] = None
-    version: Annotated[str | None, PlainValidator(check.text)] = None
-    timeout: Annotated[float | None, PlainValidator(check.seconds)] = None
-    lock_timeout: Annotated[float | None, PlainValidator(check.seconds)] = None
-    mode: Annotated[Mode | None, PlainValidator(check.policy_field("mode"))] = None
-    store_if: Annotated[_Names, PlainValidator(check.policy_field("store_if"))] = None
-    store_params: Annotated[
-        StoreParams | None, PlainValidator(check.policy_field("store_params"))
-    ] = None
-    secret_params: Annotated[_Names, PlainValidator(check.policy_field("secret_params"))] = None
-    public_params: Annotated[_Names, PlainValidator(check.policy_field("public_params"))] = None
+    ttl: float | None = setting(check.seconds, default=None)
+    ttl_jitter: float | None = setting(check.policy_field("ttl_jitter"), default=None)
+    grace: float | None = setting(check.seconds, default=None)
+    stale_if_error: float | None = setting(check.seconds, default=None)
+    version: str | None = setting(check.text, default=None)
+    timeout: float | None = setting(check.seconds, default=None)
+    lock_timeout: float | None = setting(check.seconds, default=None)
+    mode: Mode | None = setting(check.policy_field("mode"), default=None)
+    store_if: _Names = setting(check.policy_field("store_if"), default=None)
+    store_params: StoreParams | None = setting(check.policy_field("store_params"), default=None)
+    secret_params: _Names = setting(check.policy_field("secret_params"), default=None)
+    public_params: _Names = setting(check.policy_field("public_params"), default=None)
 
     if TYPE_CHECKING:
 
@@ -121,9 +88,11 @@ class Price(Settings):
     `cached_input` is for those that the provider had in its own cache; as `input` if left out.
     """
 
-    input: Annotated[float, PlainValidator(check.price)]
-    output: Annotated[float, PlainValidator(check.price)]
-    cached_input: Annotated[float | None, PlainValidator(check.price)] = None
+    _needed_by: ClassVar[str] = "every price"
+
+    input: float = required(check.price)
+    output: float = required(check.price)
+    cached_input: float | None = setting(check.price, default=None)
 
 
 class WarmSet(Settings):
@@ -132,13 +101,15 @@ class WarmSet(Settings):
     The entries are those of `params`, and every combination of the values of `matrix`.
     """
 
-    prefix: Annotated[str, PlainValidator(check.prefix_name)]
-    generate: Annotated[str, PlainValidator(check.generator_name)]
-    params: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
-    matrix: dict[str, list[Any]] = Field(default_factory=dict[str, list[Any]])
-    concurrency: Annotated[int, PlainValidator(check.count(1, 1000))] = 4
-    retries: Annotated[int, PlainValidator(check.count(0, 100))] = 3
-    rate: Annotated[str | None, PlainValidator(check.rate_text)] = None
+    _needed_by: ClassVar[str] = "every [[warm]]"
+
+    prefix: str = required(check.prefix_name)
+    generate: str = required(check.generator_name)
+    params: list[dict[str, Any]] = made_anew(list_of(table), list)
+    matrix: dict[str, list[Any]] = made_anew(table_of(check.name, list_of(check.anything)), dict)
+    concurrency: int = setting(check.count(1, 1000), default=4)
+    retries: int = setting(check.count(0, 100), default=3)
+    rate: str | None = setting(check.rate_text, default=None)
 
     @classmethod
     def _understand(cls, given: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
@@ -173,6 +144,11 @@ class WarmSet(Settings):
         return None if self.rate is None else check.calls_per_second(self.rate)
 
 
+def prefix_config(value: object) -> PrefixConfig:
+    """What a table or a policy says about a prefix."""
+    return PrefixConfig.of(settings_of_policy(value))
+
+
 def settings_of_policy(value: object) -> object:
     """What a `PrefixConfig` is made of, if `value` is a policy; else `value` itself."""
     if not isinstance(value, CachePolicy):
@@ -189,34 +165,3 @@ def _exact(said: Mapping[str, Any]) -> dict[str, Any]:
         name: check.duration_text(value) if name in DURATIONS and value is not None else value
         for name, value in said.items()
     }
-
-
-def _problems(error: ValidationError, known: Iterable[str]) -> list[Problem]:
-    names = list(known)
-    found: list[Problem] = []
-    for details in error.errors(include_url=False):
-        # pydantic marks what is wrong with a key, not its value, by one more step.
-        *outer, last = details["loc"]
-        key = tuple(outer) if len(outer) > 1 and last == "[key]" else details["loc"]
-        cause = details.get("ctx", {}).get("error")
-        if isinstance(cause, WrongSettingsError):
-            found += [problem.under(*key) for problem in cause.problems]
-        elif details["type"] == "extra_forbidden":
-            found.append(Problem(key, unknown(str(last), names)))
-        else:
-            found.append(Problem(key, _message(details, cause)))
-    return found
-
-
-def _message(details: ErrorDetails, cause: object) -> str:
-    match details["type"]:
-        case "value_error":
-            return str(cause)
-        case "missing":
-            return "is missing: every [[warm]] needs it"
-        case "model_type" | "dict_type":
-            return f"is not a table: {shown_value(details['input'])}"
-        case "list_type":
-            return f"is not an array: {shown_value(details['input'])}"
-        case _:
-            return details["msg"]

@@ -112,9 +112,9 @@ def split_key(text: str) -> KeyPath:
     in_array = _ELEMENT.fullmatch(table)
     if in_array:
         return (in_array[1], int(in_array[2]), name)
-    if table == "prefixes" and "." in name:
-        prefix, _, name = name.rpartition(".")
-        return (table, prefix.removeprefix('"').removesuffix('"'), name)
+    if table in {"prefixes", "prices"} and "." in name:
+        whose, _, name = name.rpartition(".")
+        return (table, whose.removeprefix('"').removesuffix('"'), name)
     return (table, name) if name else (table,)
 
 

@@ -103,7 +103,7 @@ def _prefix_values(
     path: KeyPath, said: dict[str, Any], otherwise: dict[str, Any]
 ) -> Iterator[tuple[KeyPath, Any]]:
     values = {**otherwise, **said}
-    for name in PrefixConfig.model_fields:
+    for name in PrefixConfig.fields:
         if name in values:
             yield (*path, name), values[name]
 
@@ -140,17 +140,17 @@ def _cache_table(config: CacheConfig) -> dict[str, Any]:
 
 
 def _said(said: PrefixConfig) -> dict[str, Any]:
-    values = {name: getattr(said, name) for name in PrefixConfig.model_fields}
+    values = {name: getattr(said, name) for name in PrefixConfig.fields}
     return {name: _plain(name, value) for name, value in values.items() if value is not None}
 
 
 def _price_table(price: Price) -> dict[str, float]:
-    values = {name: getattr(price, name) for name in Price.model_fields}
+    values = {name: getattr(price, name) for name in Price.fields}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _warm_table(warm: WarmSet) -> dict[str, Any]:
-    values = {name: getattr(warm, name) for name in WarmSet.model_fields}
+    values = {name: getattr(warm, name) for name in WarmSet.fields}
     return {name: value for name, value in values.items() if value not in (None, [], {})}
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
 
@@ -52,6 +51,18 @@ def is_table(value: object) -> TypeGuard[dict[str, object]]:
 def is_array(value: object) -> TypeGuard[list[object]]:
     """Whether `value` is an array of a file, or the list that code gives for one."""
     return isinstance(value, list)
+
+
+def anything(value: object) -> object:
+    """Whatever it is."""
+    return value
+
+
+def name(value: object) -> str:
+    """A name in a table."""
+    if not isinstance(value, str):
+        raise _wrong(value, "a name", "it in quotes")
+    return value
 
 
 def switch(value: object) -> bool:
@@ -248,6 +259,8 @@ def duration_text(duration_s: float) -> str:
     shown = format_duration(duration_s)
     if math.isinf(duration_s) or parse_duration(shown) == duration_s:
         return shown
+    from decimal import Decimal
+
     return f"{Decimal(repr(duration_s)):f}s"
 
 

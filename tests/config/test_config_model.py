@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,7 +119,7 @@ def test_every_field_of_a_prefix_reaches_its_policy():
     }
     policy = PrefixConfig(**said).policy()
     assert policy == CachePolicy(**said)
-    assert policy.said().keys() == said.keys() == PrefixConfig.model_fields.keys()
+    assert policy.said().keys() == said.keys() == PrefixConfig.fields.keys()
 
 
 def test_code_has_no_place_in_a_file():
@@ -289,6 +290,13 @@ def test_origin_of_settings_made_in_code():
     assert str(config.origin("warm[3].prefix")) == "built-in"
 
 
+def test_origin_of_a_price_is_found_by_its_model():
+    """Whatever the model is called."""
+    config = CacheConfig(prices={"gpt-4.1-mini": {"input": 0.4, "output": 1.6}})
+    assert config.origin('prices."gpt-4.1-mini".input').kind is OriginKind.CODE
+    assert str(config.origin("prices.gpt-4.1-mini.cached_input")) == "built-in"
+
+
 @pytest.mark.parametrize(
     "key", ["cache.max_memry", "cache", "", "max_memory", "prefixes.x.tll", "warm.prefix", "x.y.z"]
 )
@@ -335,7 +343,7 @@ def complaint(**given: Any) -> str:
     return ""
 
 
-@given(st.sampled_from(list(CacheConfig.model_fields)), ANYTHING)
+@given(st.sampled_from(list(CacheConfig.fields)), ANYTHING)
 def test_no_value_escapes_our_errors(name: str, value: object):
     """Any value for any setting is taken, or refused by a ConfigError that names it."""
     text = complaint(**{name: value})
@@ -343,8 +351,21 @@ def test_no_value_escapes_our_errors(name: str, value: object):
     assert "\n" not in text
 
 
-@given(st.dictionaries(st.sampled_from([*PrefixConfig.model_fields, "ttl_hours"]), ANYTHING))
+@given(st.dictionaries(st.sampled_from([*PrefixConfig.fields, "ttl_hours"]), ANYTHING))
 def test_no_value_of_a_prefix_escapes_our_errors(said: dict[str, object]):
     """The same for what is said about a prefix."""
     text = complaint(prefixes={"x": said})
     assert not text or text.startswith("prefixes.x.")
+
+
+def test_configuration_stands_in_models_of_pydantic():
+    """An application's own settings may hold it, as such or as a table."""
+
+    class Settings(pydantic.BaseModel):
+        cache: CacheConfig
+
+    config = CacheConfig(max_memory=0)
+    assert Settings(cache=config).cache is config
+    assert Settings.model_validate({"cache": {"max_memory": 0}}).cache == config
+    with pytest.raises(ValidationError, match="max_memory: -1 is negative"):
+        Settings.model_validate({"cache": {"max_memory": -1}})
