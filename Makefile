@@ -5,7 +5,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-all test-quick test-most test-stress stress extras lint types format bench clean
+.PHONY: help demo test test-all test-quick test-most test-stress stress extras lint types format \
+	screens pictures bench clean
 
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 VENV := .venv
@@ -71,7 +72,7 @@ test-stress: $(DEV)
 define list_extras
 import tomllib
 with open("pyproject.toml", "rb") as file:
-    print(*sorted(tomllib.load(file)["project"]["optional-dependencies"].keys() - {"dev"}))
+    print(*sorted(tomllib.load(file)["project"]["optional-dependencies"].keys() - {"dev", "bench"}))
 endef
 export list_extras
 
@@ -97,7 +98,13 @@ extras: $(DEV)
 	  echo "installed with $${extra:-no extra}: $$version"; \
 	done
 
-bench: $(DEV) ## run the benchmarks
+screens: $(DEV) ## keep what the commands show now: tests/cli/screens, docs/pictures; look at the diff
+	SCREENS=keep $(PYTEST) -q tests/cli/test_cli_screens.py
+	$(BIN)/python tests/cli/pictures.py docs/pictures
+
+pictures: screens
+
+bench: $(VENV)/.installed-bench ## run the benchmarks
 	@for script in benchmarks/[!_]*.py; do \
 	  echo "$$ python $$script"; $(BIN)/python "$$script" || exit 1; \
 	done
@@ -130,7 +137,13 @@ $(VENV)/.installed-examples: pyproject.toml | $(BIN)/python
 	@$(PIP) install --editable '.[examples]'
 	@touch $@ $(VENV)/.installed
 
+# The peer that the command line is timed against.
+$(VENV)/.installed-bench: pyproject.toml $(DEV)
+	@echo 'installing what the benchmarks compare with'
+	@$(PIP) install --editable '.[bench]'
+	@touch $@
+
 $(DEV): pyproject.toml | $(BIN)/python
 	@echo 'installing llm-cache and its development tools (the first time takes a minute)'
-	@$(PIP) install --editable '.[dev,examples]'
+	@$(PIP) install --editable '.[dev,examples,prices,zstd]'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-examples

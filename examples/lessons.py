@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llm_cache import cached_llm_call
+from llm_cache import Generated, Usage, cached_llm_call
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -30,7 +30,7 @@ SIGNS = {"addition": "+", "subtraction": "-", "multiplication": "x", "division":
 @cached_llm_call("intro_page", ttl_hours=168)
 async def generate_intro_page(
     subject: str, topic: str, subtopic: str, grade: str, difficulty: str
-) -> str:
+) -> Generated[str]:
     """The page that opens a lesson, in Markdown."""
     return await ask_model(
         f"Write the introduction of a {difficulty} {subject} lesson for grade {grade} about "
@@ -42,7 +42,9 @@ async def generate_intro_page(
 
 
 @cached_llm_call("word_problem")
-async def generate_word_problem_context(subject: str, operation: str, context_type: str) -> str:
+async def generate_word_problem_context(
+    subject: str, operation: str, context_type: str
+) -> Generated[str]:
     """The setting that problems of one operation are told in."""
     return await ask_model(
         f"In two sentences, set the scene of a {subject} word problem about {context_type} that "
@@ -87,11 +89,11 @@ async def lesson(operation: str = "addition", context_type: str = "sports") -> s
     return f"{intro}\n\n## Exercises\n\n{context}\n\n{exercises}\n\nSolutions: {solutions}\n"
 
 
-async def ask_model(prompt: str, *, offline: str) -> str:
-    """What the model answers; `offline`, and a word about it, where there is no endpoint."""
+async def ask_model(prompt: str, *, offline: str) -> Generated[str]:
+    """What the model answers, and took; `offline`, and a word about it, without an endpoint."""
     if not (os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY")):
         say_offline()
-        return offline
+        return Generated(offline)
     answer = await client().chat.completions.create(
         model=os.environ.get("OPENAI_MODEL", DEFAULT_MODEL),
         messages=[{"role": "user", "content": prompt}],
@@ -101,7 +103,15 @@ async def ask_model(prompt: str, *, offline: str) -> str:
         # Raised, not returned: an empty page would be kept for a week.
         msg = f"the model gave no text ({answer.choices[0].finish_reason})"
         raise RuntimeError(msg)
-    return text
+    used = answer.usage
+    return Generated(
+        text,
+        Usage(
+            model=answer.model,
+            input_tokens=used.prompt_tokens if used else None,
+            output_tokens=used.completion_tokens if used else None,
+        ),
+    )
 
 
 def client() -> AsyncOpenAI:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-import textwrap
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -119,18 +118,35 @@ def version_of_source(function: Callable[..., Any]) -> str:
     if code is None:
         msg = f"version='auto' needs a function with a source, and {bare!r} has none: {_WAY_OUT}"
         raise ConfigError(msg)
-    return _version_of_code(code)
+    return _version_of_code(_Code(code))
+
+
+class _Code:
+    """A code object as itself: Python takes two for equal that differ in defaults or comments."""
+
+    __slots__ = ("code",)
+
+    def __init__(self, code: CodeType) -> None:
+        self.code: Final = code
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Code) and other.code is self.code
+
+    def __hash__(self) -> int:
+        return id(self.code)
 
 
 _WAY_OUT: Final = "write a version of your own"
 
 
 @lru_cache(maxsize=1024)
-def _version_of_code(code: CodeType) -> str:
+def _version_of_code(of: _Code) -> str:
+    import textwrap
+
     try:
-        lines, _ = inspect.getsourcelines(code)
+        lines, _ = inspect.getsourcelines(of.code)
     except (OSError, TypeError):
-        msg = f"version='auto': the source of {code.co_qualname} cannot be read: {_WAY_OUT}"
+        msg = f"version='auto': the source of {of.code.co_qualname} cannot be read: {_WAY_OUT}"
         raise ConfigError(msg) from None
     first = next((n for n, line in enumerate(lines) if _DEF.match(line)), 0)
     text = textwrap.dedent("".join(lines[first:])).strip()

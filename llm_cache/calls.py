@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from llm_cache.binding import version_of_source
-from llm_cache.errors import KeyParamError
+from llm_cache.claims import bindings_of
+from llm_cache.errors import ConfigError, KeyParamError
 from llm_cache.keys import Identity, canonical_params, check_prefix
 from llm_cache.policy import AUTO_VERSION, CachePolicy
 from llm_cache.steps import Call
@@ -22,13 +23,17 @@ if TYPE_CHECKING:
 def make_call(
     engine: Engine,
     prefix: str,
-    generator: Callable[[], object],
+    generator: Callable[[], object] | None,
     policy: CachePolicy | None,
     params: Mapping[str, object] | None,
     named: Mapping[str, object],
     codec: Codec,
 ) -> Call:
-    """A request from what a caller wrote. Raises PrefixError and KeyParamError."""
+    """A request from what a caller wrote; without a generator it is for looking only.
+
+    Raises PrefixError, KeyParamError, TenantRequiredError, and ConfigError if its version cannot be
+    told.
+    """
     check_prefix(prefix)
     if params is not None and named:
         msg = (
@@ -40,10 +45,26 @@ def make_call(
     merged = engine.policy(prefix, call=policy, mode_in_block=scope.mode)
     version = merged.version
     if version == AUTO_VERSION:
-        version = version_of_source(generator)
+        version = _version_of_prefix(prefix) if generator is None else version_of_source(generator)
     canonical = canonical_params(named if params is None else dict(params))
     identity = Identity(prefix, canonical, version, scope.tenant)
-    return Call.of(identity, generator, merged, codec)
+    return Call.of(identity, generator or _never, merged, codec)
+
+
+def _version_of_prefix(prefix: str) -> str:
+    """The version `auto` of the functions that are decorated for a prefix, if it is one."""
+    versions = {version_of_source(binding.function) for binding in bindings_of(prefix)}
+    if len(versions) != 1:
+        msg = (
+            f"{prefix}: version='auto' is that of the function that generates, and this call names "
+            "none: ask by the decorated function, or name the version with CachePolicy(version=...)"
+        )
+        raise ConfigError(msg)
+    return versions.pop()
+
+
+def _never() -> object:
+    raise AssertionError
 
 
 def with_ttl(policy: CachePolicy | None, ttl: Duration | None) -> CachePolicy | None:

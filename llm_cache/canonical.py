@@ -72,7 +72,7 @@ def _refuse(where: Where, what: str, way_out: str) -> NoReturn:
         f"{location} {what}: {way_out}, or keep it out of the key "
         f"(exclude=({param!r},) on the decorator) if it does not change the answer"
     )
-    raise KeyParamError(msg)
+    raise KeyParamError(msg) from None  # what led to it may hold the value
 
 
 def _describe(value: object) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import threading
 from functools import update_wrapper
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, overload
 
 from llm_cache.binding import Binding
+from llm_cache.claims import claim
 from llm_cache.engine import NOT_IN_MEMORY
-from llm_cache.errors import ConfigError, PrefixConflictError
+from llm_cache.errors import ConfigError
 from llm_cache.policy import CachePolicy
 from llm_cache.process import get_cache
 from llm_cache.shortcuts import Shortcuts
@@ -146,7 +145,7 @@ def cached_llm_call(
     def decorate(function: Callable[..., Any]) -> Any:  # noqa: ANN401 - `Decorator` says what
         _refuse_streams(function)
         binding = Binding(function, prefix, policy=merged, exclude=tuple(exclude))
-        _claim(prefix, function, shared=shared)
+        claim(binding, shared=shared)
         answering = _Answering(binding, cache)
         if _is_method(function, binding):
             return CachedMethod(answering)
@@ -284,27 +283,3 @@ def _refuse_streams(function: Callable[..., Any]) -> None:
             "decorate a function that returns the whole value"
         )
         raise ConfigError(msg)
-
-
-_claims: Final[dict[str, tuple[tuple[str, str], bool]]] = {}
-_claiming: Final = threading.Lock()
-
-
-def _claim(prefix: str, function: Callable[..., Any], *, shared: bool) -> None:
-    """Notes whose prefix it is; a reload of the same function takes it over."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    file = code.co_filename if code else ""
-    # What is typed into a notebook or a prompt has another "file" each time.
-    place = str(Path(file).resolve()) if Path(file).is_file() else "<interactive>"
-    claim = (place, function.__qualname__)
-    with _claiming:
-        holder = _claims.get(prefix)
-        if holder is not None and holder[0] != claim and not (shared and holder[1]):
-            file, name = holder[0]
-            msg = (
-                f"prefix {prefix!r} belongs to {name} in {file}, and {claim[1]} in {claim[0]} "
-                "claims it too: give each its own, or pass shared=True to both if equal arguments "
-                "mean equal answers"
-            )
-            raise PrefixConflictError(msg)
-        _claims[prefix] = claim, shared

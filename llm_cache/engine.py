@@ -6,40 +6,36 @@ import atexit
 import os
 import time
 import weakref
-from dataclasses import replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from llm_cache.circuit import Circuit
 from llm_cache.codec import DecodeError
 from llm_cache.events import Teller
-from llm_cache.flights import Failed, Flights, running_loop
+from llm_cache.flights import Flights
 from llm_cache.generators import Generators
-from llm_cache.lookup import look, lookup
 from llm_cache.memory_tier import MemoryTier
 from llm_cache.notices import Notices
 from llm_cache.policy import Mode
 from llm_cache.prices import Prices
 from llm_cache.result import Outcome, Reason, Result
-from llm_cache.savings import Paid, unwrapped
 from llm_cache.scope import Scopes
-from llm_cache.steps import Call, Parts
+from llm_cache.steps import Parts
 from llm_cache.stores.sqlite import SqliteStore
-from llm_cache.sync_driver import SyncDriver, call_sync
 from llm_cache.threads import DaemonPool
 from llm_cache.usage import UsageCounter
-from llm_cache.why import bypass_reason, missed_in_replay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
-    from llm_cache.async_driver import AsyncDriver
+    from llm_cache.answering import Answering
     from llm_cache.codec import Codec
     from llm_cache.config import CacheConfig
     from llm_cache.events import Event
     from llm_cache.keys import Identity
     from llm_cache.memory_tier import Slot
     from llm_cache.policy_table import Policy
+    from llm_cache.steps import Call
 
 T = TypeVar("T")
 
@@ -67,7 +63,7 @@ class Engine:
         self.scope: Final = self.scopes.current
         self._clock: Final = clock
         self._notices: Final = Notices()
-        self._teller: Final = Teller(on_event, self._notices)
+        self.teller: Final = Teller(on_event, self._notices)
         self._is_closed = self._is_heard = False
         self._looked_at = self._look_again_at = 0.0
         self.begin_anew()
@@ -108,11 +104,10 @@ class Engine:
         self.slot = self._tier.slot
         self._usage = self.parts.usage
         self._note_use = self._usage.hits.append
-        self.pool = DaemonPool("llm-cache store", POOL_THREADS)
+        self._pool = DaemonPool("llm-cache store", POOL_THREADS)
         # Of its own: what waits for a locked file must not keep others from finding that out.
         self._publishing = DaemonPool("llm-cache publisher", POOL_THREADS)
-        self._sync_driver = SyncDriver(self.parts, self._publishing)
-        self.__dict__.pop("_async_driver", None)
+        self.__dict__.pop("_answering", None)
 
     def from_memory(self, identity: Identity, policy: Policy, codec: Codec) -> Any:  # noqa: ANN401
         """The value, if it is fresh in memory; `NOT_IN_MEMORY` if not."""
@@ -141,7 +136,7 @@ class Engine:
         if usage.is_asleep:
             usage.wake()
         if self._is_heard:
-            self._teller.answered(slot.entry, Result(value, Outcome.HIT, None, _reason(policy)))
+            self.teller.answered(slot.entry, Result(value, Outcome.HIT, None, _reason(policy)))
         return value
 
     def _may_answer(self, slot: Slot, policy: Policy, now: float) -> bool:
@@ -167,90 +162,22 @@ class Engine:
         return Result(value, Outcome.HIT, slot.entry, _reason(call.policy))
 
     @cached_property
-    def _async_driver(self) -> AsyncDriver:
-        from llm_cache.async_driver import AsyncDriver  # asyncio is slow to import
+    def _answering(self) -> Answering:
+        from llm_cache.answering import Answering  # what only looks at entries needs none of it
 
-        return AsyncDriver(self.parts, self.pool, self._publishing)
+        return Answering(self, self._pool, self._publishing)
 
-    async def off_loop(self, call: Callable[[], T]) -> T:
-        """Calls something that blocks on a thread, and awaits what it returns."""
-        return await self._async_driver.off_loop(call)
-
-    async def answer(self, call: Call) -> Result[Any]:
+    def answer(self, call: Call) -> Coroutine[Any, Any, Result[Any]]:
         """Answers on the running event loop; raises what the generator raises."""
-        try:
-            if not call.policy.keeps or not self.is_enabled:
-                result = await self._bypass(call)
-            else:
-                found = look(self.parts, call) if self._looks_inline(call) else None
-                if isinstance(found, Result) and found.outcome is Outcome.HIT:
-                    result = found
-                else:
-                    steps = lookup(self.parts, call, running_loop(), found)
-                    result = _raised(await self._async_driver.run(steps))
-        except Exception as error:
-            self._failed(call, error)
-            raise
-        if self._teller.is_heard():
-            self._teller.answered(call.identity, result)
-        return result
+        return self._answering.answer(call)
 
     def answer_sync(self, call: Call) -> Result[Any]:
         """Answers by blocking this thread; raises what the generator raises."""
-        try:
-            if not call.policy.keeps or not self.is_enabled:
-                result = self._bypass_sync(call)
-            else:
-                found = look(self.parts, call) if self._looks_inline(call) else None
-                if isinstance(found, Result) and found.outcome is Outcome.HIT:
-                    result = found
-                else:
-                    steps = lookup(self.parts, call, None, found)
-                    result = _raised(self._sync_driver.run(steps))
-        except Exception as error:
-            self._failed(call, error)
-            raise
-        if self._teller.is_heard():
-            self._teller.answered(call.identity, result)
-        return result
+        return self._answering.answer_sync(call)
 
-    async def _bypass(self, call: Call) -> Result[Any]:
-        """Generates, and leaves the cache alone."""
-        reason = self._reason_to_bypass(call)
-        begun = time.monotonic()
-        made = await self._async_driver.call(call.generator)
-        paid = Paid(*unwrapped(made), time.monotonic() - begun)
-        if reason is Reason.TTL_0 and not self.parts.prices.knows_at_once(paid.usage):
-            paid = await self.off_loop(partial(self._priced, paid))
-        return self._bypassed(call, reason, paid)
-
-    def _bypass_sync(self, call: Call) -> Result[Any]:
-        reason = self._reason_to_bypass(call)
-        begun = time.monotonic()
-        made = call_sync(call.generator)
-        return self._bypassed(call, reason, Paid(*unwrapped(made), time.monotonic() - begun))
-
-    def _reason_to_bypass(self, call: Call) -> Reason:
-        """Why the cache is left alone. ReplayMissError where nothing may be generated."""
-        reason = bypass_reason(call, is_enabled=self.is_enabled) or Reason.DISABLED
-        if call.policy.mode is Mode.REPLAY:
-            raise missed_in_replay(self.parts, call, reason).error
-        return reason
-
-    def _priced(self, paid: Paid) -> Paid:
-        return replace(paid, usage=self.parts.prices.priced(paid.usage))
-
-    def _bypassed(self, call: Call, reason: Reason, paid: Paid) -> Result[Any]:
-        if reason is Reason.TTL_0:  # the others leave no trace, not even a count
-            usage, identity = self.parts.usage, call.identity
-            paid = self._priced(paid)
-            usage.count(identity.tenant, identity.prefix, paid.usage.model, bypassed=1)
-            usage.generated(identity, paid.usage, paid.seconds or 0.0)
-        return Result(paid.value, Outcome.BYPASS, None, reason)
-
-    def _failed(self, call: Call, error: Exception) -> None:
-        if self._teller.is_heard():
-            self._teller.failed(call.identity, error)
+    async def off_loop(self, call: Callable[[], T]) -> T:
+        """Calls something that blocks on a thread, and awaits what it returns."""
+        return await self._answering.off_loop(call)
 
     def close(self, land_within_s: float = LAND_WITHIN_S) -> None:
         """Lets flights land for a while, tells the counts, and lets go of the store."""
@@ -268,10 +195,10 @@ class Engine:
         if self._looked_at <= now < self._look_again_at:
             return
         self._looked_at, self._look_again_at = now, now + LOOK_EVERY_S
-        self._is_heard = self._teller.is_heard()
+        self._is_heard = self.teller.is_heard()
         self.parts.store.look()
 
-    def _looks_inline(self, call: Call) -> bool:
+    def looks_inline(self, call: Call) -> bool:
         """Whether the store is looked at before anything is driven: a local one is that quick."""
         self._look_if_due(self._clock())
         store = self.parts.store
@@ -280,13 +207,6 @@ class Engine:
 
 def _reason(policy: Policy) -> Reason:
     return Reason.RECORDED if policy.mode is Mode.REPLAY else Reason.FRESH
-
-
-def _raised(result: Result[Any] | Failed) -> Result[Any]:
-    if isinstance(result, Failed):
-        # With the traceback as it was: raised in every waiter, it would grow with each of them.
-        raise result.error.with_traceback(result.traceback)
-    return result
 
 
 _open_engines: Final[weakref.WeakSet[Engine]] = weakref.WeakSet()

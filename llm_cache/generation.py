@@ -95,8 +95,8 @@ def _keep(parts: Parts, call: Call, flight: Flight, paid: Paid, stamp: bytes) ->
     lease, flight.lease = flight.lease, None
     if lease is None:
         # Nobody could tell whether it was invalidated since, or is being made elsewhere.
-        parts.flights.stored(flight)
         parts.usage.not_stored(call.identity, paid.usage.model, NO_LEASE)
+        parts.flights.stored(flight)
         return Landed(value, made, paid.usage, not_stored=NO_LEASE)
     publish = partial(store_calls.publish, parts, made, flight, lease, refresh=call.refresh)
     landed = Landed(value, made, paid.usage)
@@ -119,9 +119,9 @@ def _refused(
 ) -> Landed:
     """What goes to its callers and is not kept; `entry` is for their copies only."""
     prefix = call.identity.prefix
-    parts.flights.stored(flight)
     parts.usage.not_stored(call.identity, paid.usage.model, reason)
     parts.notices.once(("not stored", prefix, reason), "%s: a value is not kept: %s", prefix, words)
+    parts.flights.stored(flight)
     return Landed(paid.value, entry, paid.usage, not_stored=reason, is_kept=False)
 
 
@@ -163,9 +163,3 @@ def new_entry(parts: Parts, call: Call, paid: Paid) -> Entry | NotStorable:
         used_at=now,
         body=encoded.body,
     )
-
-
-def given(value: object) -> Paid:
-    """A value that a caller has put, with what it says of its making."""
-    bare, usage = unwrapped(value)
-    return Paid(bare, usage, None)

@@ -95,7 +95,7 @@ class Identity:
     """
 
     prefix: str
-    params_json: bytes
+    params_json: bytes = field(repr=False)  # secrets and all
     version: str = ""
     tenant: str = ""
     variant: int = 0

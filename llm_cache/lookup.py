@@ -143,7 +143,10 @@ def _fallen_back(parts: Parts, found: Result[Any], error: Exception | None = Non
     if found.entry is not None and error is not None:
         prefix = found.entry.prefix
         parts.notices.once(
-            ("fallback", prefix), "%s: the generator fails, older entries answer: %r", prefix, error
+            ("fallback", prefix),
+            "%s: the generator fails (%s), older entries answer",
+            prefix,
+            type(error).__name__,  # what it says may hold a key of the provider's
         )
     return found
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llm_cache.codec import Codec
     from llm_cache.entry import Entry
     from llm_cache.policy_table import Policy
-    from llm_cache.stores.base import Store
+    from llm_cache.stores.protocol import Store
 
 _OVERHEAD_BYTES: Final = 1200
 """What a slot takes beside its body and params, roughly."""
@@ -94,6 +94,13 @@ class MemoryTier:
 
     def __len__(self) -> int:
         return len(self._slots)
+
+    def entries_of(self, tenant: str | None) -> int:
+        """How many entries it has of one tenant, or of all."""
+        if tenant is None:
+            return len(self)
+        with self._lock:
+            return sum(slot.entry.tenant == tenant for slot in self._slots.values())
 
     def slot(self, key: bytes) -> Slot | None:
         """The slot of `key`, good or not."""

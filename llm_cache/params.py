@@ -13,7 +13,7 @@ import orjson
 from llm_cache.policy import StoreParams
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 REDACTED: Final = "<redacted>"
 _REDACTED_TAG: Final = {"$redacted": True}
@@ -85,29 +85,49 @@ def show_params(params_json: bytes) -> dict[str, object]:
     return _shown_dict(orjson.loads(params_json))
 
 
-class _Redaction:
-    """Takes secrets out of params, at any depth."""
+def typed_params(
+    params: Mapping[str, object], *, secret: Collection[str] = (), public: Collection[str] = ()
+) -> dict[str, object]:
+    """Params as a user wrote them in a file, for a reader: without secrets."""
+    return _Redaction(secret, public, REDACTED).named(dict(params))
 
-    def __init__(self, secret: Collection[str], public: Collection[str]) -> None:
+
+class _Redaction:
+    """Takes secrets out of params, at any depth; `mark` is what stands in their place."""
+
+    def __init__(
+        self, secret: Collection[str], public: Collection[str], mark: object = _REDACTED_TAG
+    ) -> None:
         self._secret = frozenset(secret)
         self._public = frozenset(public)
+        self._mark = mark
 
     def named(self, named: dict[str, object]) -> dict[str, object]:
         """Named values without those that are secret."""
         return {
-            name: _REDACTED_TAG if self._is_secret(name) else self._value(item)
+            name: self._mark if self._is_secret(name) else self._value(item)
             for name, item in named.items()
         }
 
     def _value(self, value: object) -> object:
         if isinstance(value, list):
-            return [self._value(item) for item in cast("list[object]", value)]
+            return [self._item(item) for item in cast("list[object]", value)]
         if not isinstance(value, dict):
             return value
         named = cast("dict[str, object]", value)
         if any(name.startswith("$secret:") for name in named):
-            return _REDACTED_TAG
+            return self._mark
         return self.named(named)
+
+    def _item(self, item: object) -> object:
+        """An item of a list; headers and such come as pairs of name and value."""
+        if not isinstance(item, list):
+            return self._value(item)
+        items = cast("list[object]", item)
+        name, *more = items or [None]
+        if isinstance(name, str) and len(more) == 1 and self._is_secret(name):
+            return [name, self._mark]
+        return self._value(items)
 
     def _is_secret(self, name: str) -> bool:
         if name in self._secret:

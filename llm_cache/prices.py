@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from llm_cache.savings import with_cost
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -31,6 +29,8 @@ class Prices:
         """`usage` with its cost, where that can be worked out. The first time may take long."""
         if not usage.lacks_cost or usage.model is None:
             return usage
+        from llm_cache.savings import with_cost
+
         own = self._own.get(usage.model)
         cost = self._others if own is None else _by(own)
         return with_cost(usage, cost(usage))

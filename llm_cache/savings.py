@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
@@ -13,7 +12,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LONGEST_MODEL: Final = 200
-_INT64: Final = 2**63
+MOST_TOKENS: Final = 10**9
+"""Of one generation; sums over all hits have to fit into 63 bits."""
+MOST_USD: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,14 +112,14 @@ def _first(check: Any, *candidates: object) -> Any:  # noqa: ANN401 - as `check`
 
 
 def _count(value: object) -> int | None:
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _INT64
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
     return value if is_count and isinstance(value, int) else None
 
 
 def _dollars(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if 0 <= value < math.inf else None
+    return float(value) if 0 <= value <= MOST_USD else None
 
 
 def _name(value: object) -> str | None:

@@ -62,13 +62,15 @@ class Shortcuts:
         """
         # As `_recall` and `_view`, in place: this is the way of every hit.
         engine = self._get_cache().engine
+        known: _Known | None
+        view: _View | None
         try:
             view = self._views[engine.scope()]
             known = view.known[dumps((args, kwargs), _WITHOUT_REFERENCES)]
         except (KeyError, ValueError):
-            view, known = self._recall(engine, args, kwargs)
-        if view.engine is not engine:
-            self._views = {}
+            # Nothing is raised from here: with the arguments in it, a traceback would show them.
+            view = known = None
+        if view is None or known is None or view.engine is not engine:
             view, known = self._recall(engine, args, kwargs)
         slot = known.slot()
         if slot is None:
@@ -88,12 +90,14 @@ class Shortcuts:
         self, engine: Engine, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[_View, _Known]:
         view = self._views.get(engine.scope())
-        if view is None or view.engine is not engine:
+        if view is not None and view.engine is not engine:
+            self._views, view = {}, None
+        if view is None:
             view = self._view(engine)
-        try:
-            return view, view.known[dumps((args, kwargs), _WITHOUT_REFERENCES)]
-        except (KeyError, ValueError):
-            return view, self._learn(view, args, kwargs)
+        known = None
+        with suppress(ValueError):  # arguments that are not of built-in types
+            known = view.known.get(dumps((args, kwargs), _WITHOUT_REFERENCES))
+        return view, known or self._learn(view, args, kwargs)
 
     def _view(self, engine: Engine) -> _View:
         scope = engine.scopes.identified()

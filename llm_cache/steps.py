@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from llm_cache.errors import GenerationTimeoutError
 from llm_cache.policy import Mode
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from llm_cache.notices import Notices
     from llm_cache.policy_table import Policy, PolicyTable
     from llm_cache.prices import Prices
-    from llm_cache.stores.base import Store
+    from llm_cache.stores.protocol import Store
     from llm_cache.usage import UsageCounter
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Call:
     """One request: what is asked for, how to make it, and under which policy."""
 
     identity: Identity
-    generator: Callable[[], object]
+    generator: Callable[[], object] = field(repr=False)  # its arguments may be secrets
     policy: Policy
     codec: Codec
     refresh: bool = False
@@ -80,15 +80,13 @@ class Parts:
     monotonic: Callable[[], float] = time.monotonic
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """Read the store: whatever `read` returns."""
 
     read: Callable[[], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(NamedTuple):
     """Begin a flight, detached from its callers: None.
 
     One that nobody `waits` for never runs on its caller's thread.
@@ -100,16 +98,14 @@ class Launch:
     waits: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """Wait for a flight: its `Ending`, or `GaveUp`."""
 
     flight: Flight
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Generate:
+class Generate(NamedTuple):
     """Call the user's generator: `Made`, or `Failed` with what it raised."""
 
     prefix: str
@@ -117,29 +113,25 @@ class Generate:
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(NamedTuple):
     """What a generator returned."""
 
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """Call something that may block for a while: what it returns."""
 
     call: Callable[[], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     """Do nothing for a moment: None."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(NamedTuple):
     """Have something written, and wait for that a short while only: None."""
 
     write: Callable[[], object]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict, deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from llm_cache.entry import EntryInfo
     from llm_cache.keys import Identity
     from llm_cache.savings import Usage
-    from llm_cache.stores.base import Store
+    from llm_cache.stores.protocol import Store
 
 FLUSH_EVERY_S: Final = 1.0
 MOST_NOTES: Final = 1000
@@ -97,9 +97,9 @@ class UsageCounter:
         self._flushing = threading.Lock()
         self.hits: Final[deque[Use]] = deque()
         """One `Use` a hit, to be added up later: every hit comes this way, without a lock."""
-        self._untold: dict[bytes, _Hits] = {}
+        self._untold: dict[object, _Hits] = {}
         self._counts: defaultdict[Group, Counts] = defaultdict(Counts)
-        self._of_process = Counts()
+        self._of_process: defaultdict[str, Counts] = defaultdict(Counts)
         self._refusals: dict[tuple[str, str, str], int] = {}
         self._notes: dict[bytes, Note] = {}
         self.is_asleep = True
@@ -118,7 +118,7 @@ class UsageCounter:
         """Adds amounts to counts of `Counts`, by name: `misses=1, generation_seconds=2.5`."""
         with self._lock:
             counts = self._counts[tenant, prefix, model or ""]
-            for usage in (counts, self._of_process):
+            for usage in (counts, self._of_process[tenant]):
                 for name, amount in amounts.items():
                     setattr(usage, name, getattr(usage, name) + amount)
         self.wake()
@@ -147,11 +147,15 @@ class UsageCounter:
             if len(self._notes) < MOST_NOTES:
                 self._notes[key] = Note(tenant, prefix, key, REFUSED, reason, self._clock())
 
-    def of_process(self) -> Counts:
-        """Everything counted in this process so far."""
+    def of_process(self, tenant: str | None = None) -> Counts:
+        """Everything counted in this process so far, of one tenant or of all."""
+        total = Counts()
         with self._lock:
             self._add_up_hits()
-            return replace(self._of_process)
+            for whose, counts in self._of_process.items():
+                if tenant in (None, whose):
+                    total.add(counts)
+        return total
 
     def flush(self) -> None:
         """Tells the store now. StoreError if it cannot be told; the counts are then kept."""
@@ -181,13 +185,15 @@ class UsageCounter:
     def _add_up_hits(self) -> None:
         for _ in range(len(self.hits)):
             use = self.hits.popleft()
-            self._of_process.add(use.counts(1))
+            self._of_process[use.group[0]].add(use.counts(1))
             self._note(use, 1, use.last_used_at)
 
     def _note(self, use: Use, hits: int, last_used_at: float) -> None:
-        untold = self._untold.get(use.key)
+        # Not by the key alone: an entry that was made anew has another cost.
+        which = (use.key, use.group, use.cost)
+        untold = self._untold.get(which)
         if untold is None:
-            untold = self._untold[use.key] = _Hits(use)
+            untold = self._untold[which] = _Hits(use)
         untold.add(hits, last_used_at)
 
     def wake(self) -> None:
@@ -223,7 +229,7 @@ class UsageCounter:
             summed[hits.use.group].add(hits.use.counts(hits.count))
         self._store.add_usage(
             [UsageDay(day, *group, usage) for group, usage in summed.items()],
-            [EntryUse(key, hits.count, hits.last_used_at) for key, hits in untold.hits.items()],
+            [EntryUse(h.use.key, h.count, h.last_used_at) for h in untold.hits.values()],
             [Refusals(day, *group, times) for group, times in untold.refusals.items()],
             untold.notes.values(),
         )
@@ -243,7 +249,7 @@ class UsageCounter:
 class _Untold:
     """What the store has not been told of."""
 
-    hits: dict[bytes, _Hits]
+    hits: dict[object, _Hits]
     counts: dict[Group, Counts]
     refusals: dict[tuple[str, str, str], int]
     notes: dict[bytes, Note]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -13,7 +14,7 @@ from llm_cache.entry import Freshness, freshness_window, judge
 from llm_cache.errors import ReplayMissError, StoreError
 from llm_cache.flights import Failed
 from llm_cache.params import REDACTED, digest_params, show_params, stored_params
-from llm_cache.policy import Mode
+from llm_cache.policy import Mode, StoreParams
 from llm_cache.result import Outcome, Reason
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ _KINDS: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
     (list, "list"),
     (dict, "table"),
 )
+_TAGS: Final = {"$int": "number"}
+NO_PARAMS: Final = b"{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,14 @@ class Difference:
     there: str | None
     hint: str = ""
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether they differ for sure: of what is redacted nobody can tell."""
+        return None in (self.here, self.there) or REDACTED not in (self.here, self.there)
+
     def __str__(self) -> str:
         """The param, and both values."""
-        if self.here == self.there == REDACTED:
+        if not self.is_certain:
             return f"{self.param} (redacted) may differ"
         if self.there is None:
             return f"{self.param} = {self.here} here, not given there"
@@ -82,14 +90,17 @@ class Why:
         first = f"{self.outcome}: {'; '.join(self.reasons)}"
         shown = [f"  {each}" for each in self.differences[:SHOWN_DIFFERENCES]]
         more = len(self.differences) - len(shown)
-        return "\n".join([first, *shown, *([f"  and {more} more"] if more else [])])
+        lines = [first, *shown, *([f"  and {more} more"] if more else [])]
+        # A name or a version may have line breaks of its own.
+        return "\n".join(line.replace("\n", r"\n") for line in lines)
 
 
 def explain(parts: Parts, call: Call, *, is_enabled: bool = True) -> Why:
     """Why a request would hit or miss now. Raises StoreError where nobody can tell."""
     bypassed = bypass_reason(call, is_enabled=is_enabled)
     if bypassed is not None:
-        return _why(call, Outcome.BYPASS, bypassed)
+        is_replay = call.policy.mode is Mode.REPLAY  # which never generates
+        return _why(call, Outcome.MISS if is_replay else Outcome.BYPASS, bypassed)
     entry = parts.store.get(call.identity.key)
     if entry is not None:
         return _of_entry(parts, call, entry)
@@ -118,7 +129,7 @@ def missed_in_replay(parts: Parts, call: Call, reason: Reason) -> Failed:
     prefix = call.identity.prefix
     parts.usage.count(call.identity.tenant, prefix, misses=1)
     try:
-        why = str(explain(parts, call)) if reason is Reason.NOTHING_STORED else f"it is {reason}"
+        why = str(explain(parts, call)) if reason is Reason.NOTHING_STORED else str(reason)
     except StoreError as error:
         why = str(error)
     return Failed(
@@ -168,6 +179,8 @@ def _by_age(freshness: Freshness, left_s: float) -> tuple[Outcome, tuple[str, ..
 
 def _notes(parts: Parts, call: Call) -> Iterator[Note]:
     """What was noted last of the key, and of its prefix if that came later."""
+    with suppress(StoreError):  # what this process has counted and noted in the last second
+        parts.usage.flush()
     for note in parts.store.notes(call.identity.tenant, call.identity.prefix, call.identity.key):
         yield note
         if note.key:
@@ -183,6 +196,8 @@ def _of_note(note: Note, now: float) -> str:
 
 
 def _ago(seconds: float) -> str:
+    if seconds <= -1:
+        return f"{_span(-seconds)} from now"
     return "just now" if seconds < 1 else f"{_span(seconds)} ago"
 
 
@@ -196,11 +211,10 @@ def _span(seconds: float) -> str:
 
 def _wanted_params(call: Call) -> bytes:
     policy = call.policy
+    # With their names, where not even those are stored: what is not shown is not "not given".
+    how = StoreParams.REDACTED if policy.store_params is StoreParams.NONE else policy.store_params
     return stored_params(
-        call.identity.params_json,
-        policy.store_params,
-        secret=policy.secret_params,
-        public=policy.public_params,
+        call.identity.params_json, how, secret=policy.secret_params, public=policy.public_params
     )[0]
 
 
@@ -229,12 +243,13 @@ def _distance(wanted: list[bytes], like: Likeness) -> int:
 
 def _compared(call: Call, nearest: EntryInfo) -> tuple[list[str], list[Difference]]:
     here, there = _wanted_params(call), nearest.params_json
-    differences = list(_differences(here, there))
+    hides_all = nearest.redacted and there == NO_PARAMS
+    differences = [] if hides_all else list(_differences(here, there))
     reasons: list[str] = []
     if nearest.version != call.identity.version:
         ours, theirs = call.identity.version or "none", nearest.version or "none"
         reasons.append(f"version differs: {ours} here, {theirs} there")
-    certain = [each for each in differences if each.here != REDACTED]
+    certain = [each for each in differences if each.is_certain]
     if reasons and not certain:
         return [*reasons, f"the nearest entry is {nearest.id}"], []
     if certain:
@@ -255,7 +270,9 @@ def _differences(here: bytes, there: bytes) -> Iterator[Difference]:
         other = _shown(shown_there, shown) if name in theirs else None
         # As text, since 1 == 1.0 == True.
         if mine is None or other is None or orjson.dumps(ours[name]) != orjson.dumps(theirs[name]):
-            hint = _hint(shown_here.get(shown), shown_there.get(shown))
+            looks_alike = mine == other or str(shown_here.get(shown)) == str(shown_there.get(shown))
+            is_in_both = mine is not None and other is not None
+            hint = _hint(ours[name], theirs[name]) if is_in_both and looks_alike else ""
             yield Difference(shown, mine, other, hint)
         elif mine == REDACTED:
             yield Difference(shown, mine, other)
@@ -276,8 +293,13 @@ def _shown(params: Mapping[str, object], name: str) -> str:
 def _hint(here: object, there: object) -> str:
     """Which kinds the two are of, where that is what makes them differ to the eye."""
     ours, theirs = _kind(here), _kind(there)
-    return f"{ours} and {theirs}" if ours != theirs and str(here) == str(there) else ""
+    return f"{ours} and {theirs}" if ours != theirs else ""
 
 
 def _kind(value: object) -> str:
+    """The kind of a param as it is stored: tagged, where JSON has no form for it."""
+    if isinstance(value, dict):
+        tag = next(iter(cast("dict[str, object]", value)), "")
+        if tag.startswith("$") and not tag.startswith("$$"):
+            return _TAGS.get(tag, tag[1:].replace(":", " "))
     return next((word for kinds, word in _KINDS if isinstance(value, kinds)), "value")

@@ -337,6 +337,18 @@ def test_what_a_policy_names_is_secret_too():
     )
 
 
+def test_secrets_in_pairs_are_found():
+    """Headers and such come as lists of name and value."""
+    headers = [("Authorization", "Bearer 1234"), ("accept", "*/*"), ("token", "x", "y")]
+    params, redacted = stored_params(canonical_params({"headers": headers}), StoreParams.FULL)
+    assert redacted
+    assert show_params(params)["headers"] == [
+        ["Authorization", "<redacted>"],
+        ["accept", "*/*"],
+        ["token", "x", "y"],
+    ]
+
+
 def test_what_a_policy_names_is_public():
     """A name that is only taken for a secret may be kept; a secret type may not."""
     params = canonical_params({"token": "noun", "secret": pydantic.SecretStr(CANARY)})

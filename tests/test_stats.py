@@ -1,4 +1,4 @@
-"""`get_stats` tells exactly what happened, of this process and of all of them."""
+"""`get_stats` tells exactly what happened, of this process and of all of them, day by day."""
 
 import asyncio
 import json
@@ -9,7 +9,8 @@ import threading
 import apsw
 import pytest
 
-from llm_cache import CacheConfig, LLMCache, StoreError
+from llm_cache import CacheConfig, Generated, LLMCache, StoreError, Usage
+from llm_cache.statistics import breakdown
 from tests.conformance.samples import T0, Clock
 
 GUARD_S = 30.0
@@ -390,3 +391,85 @@ def test_a_disabled_cache_has_nothing_to_tell(tmp_path):
         stats = cache.get_stats()
     assert (stats["hits"], stats["misses"], stats["file_entries"]) == (0, 0, 0)
     assert not (tmp_path / "cache").exists()
+
+
+def test_what_has_no_prefix_is_of_all_only(cache):
+    """The store's own trouble, say."""
+    cache.put("a", "text", n=1)
+    cache.engine.parts.usage.count("", "", errors=2)
+    stats = cache.get_stats()
+    assert stats["total"]["errors"] == 2
+    assert list(stats["prefixes"]) == ["a"]
+
+
+# What `breakdown` tells: the same from a day on, by model and by day.
+
+
+def told(cache, since=""):
+    """The breakdown of a cache."""
+    return breakdown(cache.engine.parts, cache.config, None, since=since)
+
+
+@pytest.fixture
+def three_days(cache, clock):
+    """Two prefixes and two models, used on three days of which the second is skipped."""
+    for days, prefix, model in ((0, "a", "m"), (2, "a", "n"), (2, "b", "m")):
+        clock.now = T0 + days * 86_400
+        for _ in range(2):
+            cache.get_or_generate_sync(
+                prefix, lambda model=model: Generated("text", Usage(model=model)), model_name=model
+            )
+        cache.get_stats()  # tells the counts of that day
+    return cache
+
+
+def test_the_breakdown_of_all_days_is_the_stats(three_days):
+    """The same total and prefixes, and as much by model and by day."""
+    stats, parts = three_days.get_stats(), told(three_days)
+    assert [parts[name] for name in ("total", "prefixes", "since")] == [
+        stats[name] for name in ("total", "prefixes", "since")
+    ]
+    for part in ("models", "days"):
+        for name in ("hits", "misses", "generations", "saved_seconds"):
+            summed = sum(counts[name] for counts in parts[part].values())
+            assert summed == pytest.approx(stats["total"][name])
+
+
+def test_the_breakdown_is_by_model(three_days):
+    """What each generated and answered."""
+    models = told(three_days)["models"]
+    assert [(m, c["generations"], c["hits"]) for m, c in models.items() if m] == [
+        ("m", 2, 2),
+        ("n", 1, 1),
+    ]
+
+
+def test_the_breakdown_is_by_day(three_days):
+    """Days in their order, each with its rate; one without requests is not there."""
+    days = told(three_days)["days"]
+    assert [(day, c["hits"], c["hit_rate"]) for day, c in days.items()] == [
+        ("2027-01-15", 1, 0.5),
+        ("2027-01-17", 2, 0.5),
+    ]
+
+
+def test_the_breakdown_since_a_day_leaves_out_those_before(three_days):
+    """What is held stays that of now."""
+    parts = told(three_days, "2027-01-16")
+    assert (parts["total"]["hits"], parts["total"]["entries"]) == (2, 3)
+    assert (parts["prefixes"]["a"]["hits"], parts["prefixes"]["a"]["entries"]) == (1, 2)
+    assert list(parts["days"]) == ["2027-01-17"]
+    assert parts["since"] == "2027-01-16"
+    assert told(three_days, "2020-01-01")["since"] == "2027-01-15"
+    assert told(three_days, "2027-01-18")["since"] is None
+
+
+def test_reasons_are_told_by_day(cache, clock):
+    """Each under the day it was given."""
+    for days in (0, 1):
+        clock.now = T0 + days * 86_400
+        cache.get_or_generate_sync("b", lambda: {1, 2}, n=days)
+        cache.get_stats()
+    days = told(cache)["days"]
+    assert [c["not_stored_because"] for c in days.values()] == [{"not the same": 1}] * 2
+    assert told(cache, "2027-01-16")["total"]["not_stored_because"] == {"not the same": 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
@@ -29,9 +30,11 @@ class Session:
 
     config_path: Path | None = None
     cache_dir: Path | None = None
+    tenant: str | None = None
     colour: ColourChoice = ColourChoice.AUTO
     debug: bool = False
     _opened: LLMCache | None = field(default=None, init=False)
+    _blocks: ExitStack = field(default_factory=ExitStack, init=False)
     _stop_warnings: Callable[[], None] | None = field(default=None, init=False)
 
     @cached_property
@@ -64,10 +67,14 @@ class Session:
 
             self._stop_warnings = show_warnings(self.err)
             self._opened = LLMCache(config=self.config)
+            if self.tenant is not None:
+                # To the end of the run: every command is about that tenant then.
+                self._blocks.enter_context(self._opened.tenant(self.tenant))
         return self._opened
 
     def close(self) -> None:
         """Lets go of the cache."""
+        self._blocks.close()
         if self._opened is not None:
             self._opened.close()
             self._opened = None

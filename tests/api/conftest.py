@@ -2,7 +2,7 @@
 
 import pytest
 
-from llm_cache import CacheConfig, LLMCache, decorator, set_cache
+from llm_cache import CacheConfig, LLMCache, claims, set_cache
 
 
 class Clock:
@@ -48,4 +48,4 @@ def cache(make_cache):
 
 @pytest.fixture(autouse=True)
 def _free_prefixes(monkeypatch):
-    monkeypatch.setattr(decorator, "_claims", {})
+    monkeypatch.setattr(claims, "_claims", {})
