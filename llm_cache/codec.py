@@ -33,7 +33,8 @@ LARGEST_VALUE_BYTES: Final = 64 * 1024 * 1024
 """No value is written or unpacked beyond this: a small bomb must not fill the memory."""
 _RULES: Final = ("maxlen", "default_factory")
 """Attributes of collections (deque, defaultdict) that JSON knows nothing of."""
-_FORMATS: Final = ("json", "json-wide")
+FORMATS: Final = ("json", "json-wide")
+COMPRESSED: Final = "+zlib"
 _IMMUTABLE: Final = frozenset({str, int, float, bool, type(None)})
 
 
@@ -96,7 +97,7 @@ class _Untyped:
             return refusal
         for encoding, dump in (("json", _dump), ("json-wide", _dump_wide)):
             try:
-                encoded = _compressed(dump(value), encoding)
+                encoded = pack(dump(value), encoding)
                 same = is_same(self.decode(encoded.body, encoded.encoding), value)
             except (TypeError, ValueError, RecursionError, DecodeError) as error:
                 refusal = refusal or NotStorable(f"a {_type_name(value)} is not JSON: {error}")
@@ -150,7 +151,7 @@ class _Typed:
             return refusal
         try:
             raw = self._adapter.dump_json(value, by_alias=True, round_trip=True, warnings=False)
-            encoded = _compressed(raw, "json")
+            encoded = pack(raw, "json")
             came_back = self.decode(encoded.body, encoded.encoding)
             if is_same(came_back, value):
                 return encoded
@@ -162,7 +163,7 @@ class _Typed:
         )
 
     def decode(self, body: bytes, encoding: str) -> Any:  # noqa: ANN401
-        raw = _decompressed(body, encoding)
+        raw = unpack(body, encoding)
         try:
             return self._adapter.validate_json(raw)
         except Exception as error:
@@ -266,22 +267,28 @@ def _dump_wide(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _compressed(raw: bytes, encoding: str) -> Encoded:
+def pack(raw: bytes, encoding: str) -> Encoded:
+    """A JSON text as it is stored, compressed where that is worth it.
+
+    Raises:
+        ValueError: it is larger than any value that is kept.
+    """
     if len(raw) > LARGEST_VALUE_BYTES:
         msg = f"it has {len(raw)} bytes, more than the {LARGEST_VALUE_BYTES} that are kept"
         raise ValueError(msg)
     if len(raw) >= COMPRESS_FROM_BYTES:
         squeezed = zlib.compress(raw)
         if len(squeezed) < 0.9 * len(raw):
-            return Encoded(squeezed, encoding + "+zlib", len(raw))
+            return Encoded(squeezed, encoding + COMPRESSED, len(raw))
     return Encoded(raw, encoding, len(raw))
 
 
-def _decompressed(body: bytes, encoding: str) -> bytes:
-    if encoding.removesuffix("+zlib") not in _FORMATS:
+def unpack(body: bytes, encoding: str) -> bytes:
+    """The JSON text in a body; DecodeError if there is none, or a bomb."""
+    if encoding.removesuffix(COMPRESSED) not in FORMATS:
         msg = f"the encoding {encoding!r} is of a newer release"
         raise DecodeError(msg)
-    if not encoding.endswith("+zlib"):
+    if not encoding.endswith(COMPRESSED):
         return body
     stream = zlib.decompressobj()
     try:
@@ -296,7 +303,7 @@ def _decompressed(body: bytes, encoding: str) -> bytes:
 
 
 def _load(body: bytes, encoding: str) -> Any:  # noqa: ANN401 - any JSON value
-    raw = _decompressed(body, encoding)
+    raw = unpack(body, encoding)
     try:
         return (
             orjson.loads(raw)

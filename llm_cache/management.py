@@ -12,28 +12,28 @@ from llm_cache.calls import make_call, with_ttl
 from llm_cache.codec import UNTYPED, NotStorable
 from llm_cache.entry import Freshness, freshness_window, judge
 from llm_cache.errors import ConfigError, KeyParamError, StoreError
-from llm_cache.generation import new_entry
 from llm_cache.keys import check_prefix
 from llm_cache.policy import Mode
-from llm_cache.savings import Paid, unwrapped
+from llm_cache.removing import remove
 from llm_cache.statistics import statistics
-from llm_cache.store_calls import make_room
-from llm_cache.stores.base import EVERYTHING, Removed, Selection
-from llm_cache.why import Why, bypass_reason, explain
+from llm_cache.store_calls import make_room, note_evictions
+from llm_cache.stores.base import EVERYTHING, Removed, Selection, Sweep
+from llm_cache.trash import Trash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from llm_cache.config import CacheConfig
     from llm_cache.engine import Engine
     from llm_cache.entry import Entry, EntryInfo
-    from llm_cache.keys import Identity
     from llm_cache.policy import CachePolicy
     from llm_cache.policy_table import TtlSource
     from llm_cache.steps import Call, Parts
+    from llm_cache.stores.base import Group
     from llm_cache.units import Duration
+    from llm_cache.why import Why
 
 FOUND_AT_MOST: Final = 20
 _RESERVED: Final = frozenset({"generator", "ttl"})
@@ -87,6 +87,8 @@ class Management:
 
     def why_call(self, call: Call) -> Why:
         """As `why`, for a call that is made up already."""
+        from llm_cache.why import explain  # most commands need none of it
+
         return explain(self._parts, call, is_enabled=self.engine.is_enabled)
 
     def put(
@@ -105,8 +107,11 @@ class Management:
         StoreError, and keeps what was there, if the value would not come back the same or is larger
         than `max_value`. Under a ttl of 0, or in the mode `off`, nothing is kept.
         """
+        from llm_cache.generation import new_entry
+        from llm_cache.savings import Paid, unwrapped
+
         call = self._asked(prefix, with_ttl(policy, ttl), params, named, reserved=frozenset())
-        if bypass_reason(call, is_enabled=self.engine.is_enabled) is not None:
+        if not (call.policy.keeps and self.engine.is_enabled):
             return
         value, usage = unwrapped(value)
         paid = Paid(value, self._parts.prices.priced(usage), None)
@@ -114,7 +119,7 @@ class Management:
         if isinstance(made, NotStorable):
             msg = f"{prefix}: the value was not kept: {made.reason}"
             raise StoreError(msg)
-        self._parts.flights.void(lambda identity: identity.key == made.key)
+        self._parts.flights.void(Selection(keys=(made.key,)).covers)
         self._parts.store.put(made)
         self._parts.store.stamps.renew((made.key,))
         make_room(self._parts)
@@ -143,10 +148,7 @@ class Management:
         """
         check_prefix(prefix)
         which = Selection(prefix=prefix, tenant=self._whose(tenant))
-        self._parts.flights.void(lambda identity: _is_of(identity, which))
-        removed = self._parts.store.remove(which, keep=keep)
-        self._parts.store.stamps.renew_all()
-        return removed
+        return remove(self._parts, which, keep=keep)
 
     def invalidate_entries(self, keys: Iterable[bytes], *, keep: bool = False) -> Removed:
         """Drops the entries of these keys; returns how many. `keep` moves them to the trash."""
@@ -154,23 +156,33 @@ class Management:
         if not unwanted:
             return Removed()
         which = Selection(keys=unwanted, tenant=self._whose(None))
-        self._parts.flights.void(lambda identity: _is_of(identity, which))
-        removed = self._parts.store.remove(which, keep=keep)
-        self._parts.store.stamps.renew(unwanted)
-        return removed
+        return remove(self._parts, which, keep=keep)
 
-    def prune(self, *, dry_run: bool = False) -> Removed:
-        """Sweeps what is expired, then what is over `max_disk`; returns how many, and why.
+    def prune(
+        self,
+        *,
+        dry_run: bool = False,
+        orphaned: bool = False,
+        max_bytes: int | None = None,
+        on_swept: Callable[[Group], object] | None = None,
+    ) -> Removed:
+        """Sweeps what is expired, then the least used above `max_disk`; how many, and why.
 
-        A dry run says the same and removes nothing.
+        It is about all tenants. The trash goes first where the cache is over that limit, for which
+        `max_bytes` is another. `orphaned` sweeps entries whose version is not current, too: not the
+        one that the file says for the prefix, else none of the functions that this process has
+        decorated for it. A prefix that neither tells of is left alone. `on_swept` is told of what
+        went, part by part. A dry run says the same and removes nothing.
         """
-        parts, now = self._parts, self._parts.clock()
-        # Making room sweeps what is expired, too, so that nothing is left for the other to do.
-        if dry_run:
-            removed = parts.store.make_room(parts.policies.resolve, now, dry_run=True)
-        else:
-            removed = make_room(parts)
-        return removed or parts.store.prune(parts.policies.resolve, now, dry_run=dry_run)
+        from llm_cache.versions import current_versions  # most commands need none of it
+
+        parts, policy_of = self._parts, self._parts.policies.resolve
+        current = current_versions(parts.policies, parts.store.totals()) if orphaned else None
+        sweep = Sweep(current=current, max_bytes=max_bytes, on_swept=on_swept)
+        removed = parts.store.prune(policy_of, parts.clock(), dry_run=dry_run, sweep=sweep)
+        if not dry_run:
+            note_evictions(parts, removed)
+        return removed
 
     def clear_all(self) -> Removed:
         """Drops everything, the trash too; returns how many. The counts of use stay.
@@ -179,20 +191,39 @@ class Management:
         """
         tenant = self._whose(None)
         which = EVERYTHING if tenant is None else Selection(tenant=tenant)
-        self._parts.flights.void(lambda identity: _is_of(identity, which))
-        removed = self._parts.store.remove(which)
-        self._parts.store.stamps.renew_all()
+        removed = remove(self._parts, which)
         self._parts.tier.clear()
         return removed
 
+    @property
+    def trash(self) -> Trash:
+        """What was invalidated with `keep=True`, and can be taken back."""
+        return Trash(self._parts, self._whose(None))
+
+    def merge(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Keeps entries of another cache where there is none that is as new; which those are."""
+        kept = self._parts.store.merge(tuple(entries))
+        keys = tuple(entry.key for entry in kept)
+        self._parts.flights.void(Selection(keys=keys).covers)
+        self._parts.store.stamps.renew(keys)
+        make_room(self._parts)
+        return kept
+
     def entries(
-        self, prefix: str | None = None, *, tenant: str | None = None, limit: int | None = None
+        self,
+        prefix: str | None = None,
+        *,
+        keys: Iterable[bytes] | None = None,
+        tenant: str | None = None,
+        limit: int | None = None,
     ) -> Iterator[EntryInfo]:
         """What is stored, of whatever age, by prefix and newest first; read as it is taken.
 
-        `tenant` narrows that to one; within `with cache.tenant(...)` it is that one.
+        `keys` narrows that to some, `tenant` to one; within `with cache.tenant(...)` it is that
+        one.
         """
-        which = Selection(prefix=prefix, tenant=self._whose(tenant))
+        wanted = None if keys is None else tuple(keys)
+        which = Selection(keys=wanted, prefix=prefix, tenant=self._whose(tenant))
         return self._parts.store.select(which, limit=limit)
 
     def find(self, id_digits: str) -> list[Entry]:
@@ -284,16 +315,4 @@ class Management:
                 "a param of that name goes into params={...}"
             )
             raise KeyParamError(msg)
-        return make_call(self.engine, prefix, _never, policy, params, named, UNTYPED)
-
-
-def _is_of(identity: Identity, which: Selection) -> bool:
-    return (
-        (which.keys is None or identity.key in which.keys)
-        and which.prefix in (None, identity.prefix)
-        and which.tenant in (None, identity.tenant)
-    )
-
-
-def _never() -> object:
-    raise AssertionError
+        return make_call(self.engine, prefix, None, policy, params, named, UNTYPED)

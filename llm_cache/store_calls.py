@@ -119,11 +119,16 @@ def publish(parts: Parts, entry: Entry, flight: Flight, lease: Lease, *, refresh
 def make_room(parts: Parts) -> Removed:
     """Keeps the store under its size limit, and counts what had to go. Raises StoreError."""
     removed = parts.store.make_room(parts.policies.resolve, parts.clock(), dry_run=False)
+    note_evictions(parts, removed)
+    return removed
+
+
+def note_evictions(parts: Parts, removed: Removed) -> None:
+    """Counts what went only because it was too much."""
     evictions = sum(group.entries for group in removed.groups if group.why == "evicted")
     if evictions:
         parts.usage.count("", "", evictions=evictions)
         _log.info("max_disk: %d entries were evicted", evictions)
-    return removed
 
 
 def _tell_of_trouble(parts: Parts, error: StoreError) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import timedelta
-from fractions import Fraction
+from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 Duration: TypeAlias = str | timedelta | int | float
@@ -25,6 +24,8 @@ _UNIT_S: Final = {
     "ms": 0.001,
 }  # fmt: skip
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.ASCII | re.IGNORECASE)
+_BARE_NUMBER: Final = re.compile(r"[+-]?\d*\.?\d+", re.ASCII)
+_AGO: Final = re.compile(r"\s+ago$", re.IGNORECASE)
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?b?)", re.ASCII | re.IGNORECASE)
 _SIZE_FACTOR: Final = {
     "b": 1,
@@ -60,6 +61,47 @@ def parse_duration(text: str) -> float:
         msg = "an empty text is not a duration: write a number and a unit, like '90s' or '7d'"
         raise ValueError(msg)
     return total
+
+
+def parse_instant(text: str, now: float) -> float:
+    """The epoch seconds of `text`: `"7d"` or `"2 days ago"` before `now`, or an ISO 8601 date.
+
+    A date without a time begins at midnight; without a zone it is local time. Raises ValueError on
+    anything else, a bare number and what is ahead of `now` included.
+    """
+    cleaned = text.strip()
+    if _BARE_NUMBER.fullmatch(cleaned):
+        msg = f"{text!r} has no unit: write '7d', '2 weeks ago' or '2026-11-01'"
+        raise ValueError(msg)
+    instant = _date(cleaned)
+    if instant is None:
+        return now - _seconds_ago(cleaned)
+    if instant > now:
+        msg = f"{text!r} is in the future: write a date before now, or '7d' for 7 days ago"
+        raise ValueError(msg)
+    return instant
+
+
+def _date(cleaned: str) -> float | None:
+    """The epoch seconds of an ISO 8601 date; None if it is none."""
+    try:
+        return datetime.fromisoformat(cleaned).timestamp()
+    except (ValueError, OverflowError, OSError):  # also a year that no clock can show
+        return None
+
+
+def _seconds_ago(cleaned: str) -> float:
+    """The seconds of `"7d"` or `"2 days ago"`. Raises ValueError."""
+    try:
+        seconds = parse_duration(_AGO.sub("", cleaned))
+    except ValueError:
+        said = "negative" if cleaned.startswith("-") else "neither a time ago nor a date"
+        msg = f"{cleaned!r} is {said}: write '7d', '2 weeks ago' or '2026-11-01'"
+        raise ValueError(msg) from None
+    if seconds > LONGEST_S:
+        msg = f"{cleaned!r} is over 100 years ago: write less, like '7d'"
+        raise ValueError(msg)
+    return seconds
 
 
 def to_seconds(value: Duration) -> float:
@@ -125,6 +167,8 @@ def parse_size(value: str | int) -> int:
     if found is None or found[2].lower() not in _SIZE_FACTOR:
         msg = f"{value!r} is not a size: write a number and a unit, like '64MiB' or '10KB'"
         raise ValueError(msg)
+    from fractions import Fraction  # 1.5 ms, for the start of every command
+
     return int(Fraction(found[1]) * _SIZE_FACTOR[found[2].lower()])
 
 

@@ -219,6 +219,8 @@ class UsageCounter:
             self.flush()
         except StoreError as error:
             _log.debug("counts are kept for later: %s", error)
+        except Exception as error:  # noqa: BLE001 - the thread goes on: more will come
+            _log.warning("counts of the last second are lost: %r", error)
 
     def _tell(self, untold: _Untold) -> None:
         day = datetime.fromtimestamp(self._clock(), UTC).date().isoformat()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -19,13 +19,17 @@ from llm_cache.errors import (
     ReplayMissError,
     StoreError,
 )
+from llm_cache.result import Outcome
 from llm_cache.threads import DaemonPool
+from llm_cache.warm_limits import Budget, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from llm_cache.engine import Engine
     from llm_cache.result import Result
+    from llm_cache.steps import Call
+    from llm_cache.warm_limits import Stopped, Ticket
     from llm_cache.warm_plan import PlannedSet, WarmItem, WarmPlan
 
 FIRST_PAUSE_S: Final = 0.5
@@ -39,9 +43,12 @@ class WarmStep(StrEnum):
     """What just happened to an item."""
 
     SKIPPED = "skipped"
+    """It was fresh."""
     STARTED = "started"
     RETRYING = "retrying"
     MADE = "made"
+    FOUND = "found"
+    """Another made it meanwhile."""
     FAILED = "failed"
 
 
@@ -54,16 +61,26 @@ class WarmEvent:
     attempt: int = 1
     seconds: float = 0.0
     error: Exception | None = None
+    cost_usd: float | None = None
 
 
 @dataclass(slots=True)
 class WarmReport:
-    """What became of a plan: how many were fresh and made, and what failed with which error."""
+    """What became of a plan: how many were fresh and made, and what failed with which error.
+
+    What another made meanwhile counts as fresh. `left` are those that were not come to, since a
+    limit was reached, which `stopped` names, or the run was interrupted. `cost_usd` is what making
+    them cost, as far as it is known; of `unpriced` ones it is not.
+    """
 
     fresh: int = 0
     made: int = 0
     failed: list[tuple[WarmItem, Exception]] = field(default_factory=list)
     seconds: float = 0.0
+    left: int = 0
+    stopped: Stopped | None = None
+    cost_usd: float = 0.0
+    unpriced: int = 0
 
     @property
     def warm(self) -> int:
@@ -89,10 +106,12 @@ class Warming:
         plan: WarmPlan,
         *,
         refresh: bool = False,
+        limits: Limits | None = None,
         on_event: Callable[[WarmEvent], object] | None = None,
         pace: Pace | None = None,
     ) -> None:
-        self.report: Final = WarmReport()
+        self.report: Final = WarmReport(left=len(plan.items))
+        self._budget: Final = Budget(limits or Limits())
         self._engine = engine
         self._plan = plan
         self._refresh = refresh
@@ -106,6 +125,8 @@ class Warming:
             await asyncio.gather(*(self._run_set(planned) for planned in self._plan.sets))
         finally:
             self.report.seconds = self._pace.monotonic() - begun
+            if self.report.left:
+                self.report.stopped = self._budget.stopped
         return self.report
 
     async def _run_set(self, planned: PlannedSet) -> None:
@@ -116,8 +137,7 @@ class Warming:
         async def work() -> None:
             for item in waiting:
                 if item.state is Freshness.FRESH and not self._refresh:
-                    self.report.fresh += 1
-                    self._on_event(WarmEvent(item, WarmStep.SKIPPED))
+                    self._over(WarmEvent(item, WarmStep.SKIPPED))
                 else:
                     await self._warm(planned, item, pool, starts)
 
@@ -127,27 +147,65 @@ class Warming:
         self, planned: PlannedSet, item: WarmItem, pool: DaemonPool, starts: _Starts
     ) -> None:
         begun = self._pace.monotonic()
+        failed: WarmEvent | None = None
         for attempt in range(1, planned.retries + 2):
+            if failed is not None:
+                self._on_event(replace(failed, step=WarmStep.RETRYING))
+                await self._pace.sleep(self._pause_s(failed.attempt))
+            ticket = await self._budget.take(item.prefix)
+            if ticket is None:
+                break
             await starts.next()
             self._on_event(WarmEvent(item, WarmStep.STARTED, attempt))
-            try:
-                await self._make(planned, item, pool)
-            except Exception as error:  # noqa: BLE001 - the generator's; the others go on
-                seconds = self._pace.monotonic() - begun
-                if attempt > planned.retries or isinstance(error, _FINAL):
-                    self.report.failed.append((item, error))
-                    self._on_event(WarmEvent(item, WarmStep.FAILED, attempt, seconds, error))
-                    return
-                self._on_event(WarmEvent(item, WarmStep.RETRYING, attempt, seconds, error))
-                await self._pace.sleep(self._pause_s(attempt))
-            else:
-                self.report.made += 1
-                seconds = self._pace.monotonic() - begun
-                self._on_event(WarmEvent(item, WarmStep.MADE, attempt, seconds))
+            event = replace(
+                await self._try(planned, item, pool, ticket),
+                attempt=attempt,
+                seconds=self._pace.monotonic() - begun,
+            )
+            if event.error is None:
+                self._over(event)
                 return
+            failed = event
+            if isinstance(event.error, _FINAL):
+                break
+        if failed is not None:
+            self._over(failed)
 
-    async def _make(self, planned: PlannedSet, item: WarmItem, pool: DaemonPool) -> None:
-        call = item.call.refreshing() if self._refresh else item.call
+    async def _try(
+        self, planned: PlannedSet, item: WarmItem, pool: DaemonPool, ticket: Ticket
+    ) -> WarmEvent:
+        """Asks for an item once: made, found, or failed."""
+        try:
+            answer = await self._ask(planned, item, pool)
+        except Exception as error:  # noqa: BLE001 - the generator's; the others go on
+            await self._budget.failed(ticket)
+            return WarmEvent(item, WarmStep.FAILED, error=error)
+        if answer.outcome in {Outcome.HIT, Outcome.COALESCED}:
+            await self._budget.found(ticket)
+            return WarmEvent(item, WarmStep.FOUND)
+        cost_usd = None if answer.entry is None else answer.entry.cost_usd
+        await self._budget.made(ticket, cost_usd)
+        return WarmEvent(item, WarmStep.MADE, cost_usd=cost_usd)
+
+    def _over(self, event: WarmEvent) -> None:
+        """Counts an item that there is nothing left to do about, and tells of it."""
+        report = self.report
+        report.left -= 1
+        match event.step:
+            case WarmStep.SKIPPED | WarmStep.FOUND:
+                report.fresh += 1
+            case WarmStep.MADE:
+                report.made += 1
+                report.cost_usd += event.cost_usd or 0.0
+                report.unpriced += event.cost_usd is None
+            case _ if event.error is not None:
+                report.failed.append((event.item, event.error))
+            case _:
+                pass
+        self._on_event(event)
+
+    async def _ask(self, planned: PlannedSet, item: WarmItem, pool: DaemonPool) -> Result[Any]:
+        call = item.call.refreshing() if self._refresh else _without_old_answers(item.call)
         if planned.is_async:
             answer = await self._engine.answer(call)
         else:
@@ -155,6 +213,7 @@ class Warming:
             await settled(future, None)
             answer = future.result()
         await self._engine.off_loop(partial(self._check_kept, item, answer))
+        return answer
 
     def _check_kept(self, item: WarmItem, answer: Result[Any]) -> None:
         """Lookups swallow the store's trouble; to be warm means to be kept."""
@@ -172,6 +231,11 @@ class Warming:
         """Doubling, and up to half of it off by chance, so that retries do not come in a crowd."""
         pause_s = min(FIRST_PAUSE_S * 2.0 ** (attempt - 1), LONGEST_PAUSE_S)
         return pause_s * (1 - 0.5 * self._pace.chance())
+
+
+def _without_old_answers(call: Call) -> Call:
+    """The same, that is not answered by what is past its ttl, however long that is given else."""
+    return replace(call, policy=replace(call.policy, grace=0.0, stale_if_error=0.0))
 
 
 class _Starts:

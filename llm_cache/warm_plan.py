@@ -8,30 +8,33 @@ import inspect
 import sys
 import typing
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llm_cache.binding import Binding, binding_of
 from llm_cache.entry import Freshness, judge
 from llm_cache.errors import CacheError, ConfigError
+from llm_cache.params import show_params, stored_params, typed_params
+from llm_cache.policy import StoreParams
 from llm_cache.steps import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
     from pathlib import Path
 
-    from llm_cache.config import WarmSet
+    from llm_cache.config import CacheConfig, WarmSet
     from llm_cache.engine import Engine
     from llm_cache.entry import Entry
+    from llm_cache.policy_table import Policy
 
 
 @dataclass(frozen=True, slots=True)
 class WarmItem:
     """One entry to be warm."""
 
-    params: Mapping[str, Any]
-    call: Call = field(repr=False)
+    params: Mapping[str, Any] = field(repr=False)  # secrets and all
+    call: Call
     state: Freshness
     is_there: bool
     """Whether there is an entry at all; one that is there and missing is expired."""
@@ -40,6 +43,19 @@ class WarmItem:
     def prefix(self) -> str:
         """The prefix it is of."""
         return self.call.identity.prefix
+
+    @property
+    def shown_params(self) -> dict[str, object]:
+        """Its params for a reader: readable, and without secrets."""
+        policy = self.call.policy
+        stored, _ = stored_params(
+            self.call.identity.params_json,
+            StoreParams.FULL,
+            secret=policy.secret_params,
+            public=policy.public_params,
+        )
+        shown = show_params(stored)
+        return {name: shown[name] for name in self.params if name in shown}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +81,10 @@ class WarmPlan:
         """The items of all sets."""
         return tuple(item for planned in self.sets for item in planned.items)
 
+    def at_a_time(self, concurrency: int) -> WarmPlan:
+        """The same, with so many calls at a time in each set."""
+        return WarmPlan(tuple(replace(each, concurrency=concurrency) for each in self.sets))
+
 
 def plan_of_config(engine: Engine, prefix: str | None = None) -> WarmPlan:
     """The plan of the `[[warm]]` tables in force, or of those of one prefix.
@@ -77,8 +97,7 @@ def plan_of_config(engine: Engine, prefix: str | None = None) -> WarmPlan:
     planned: list[PlannedSet] = []
     for index, warm_set in enumerate(config.warm):
         if prefix in (None, warm_set.prefix):
-            where = f"{config.origin(f'warm[{index}].generate')}: [[warm]] {warm_set.prefix}"
-            planned.append(_planned(engine, warm_set, where, base))
+            planned.append(_planned(engine, warm_set, _where(config, index), base))
     if prefix is not None and not planned:
         raise ConfigError(_no_such_set(prefix, [s.prefix for s in config.warm]))
     return WarmPlan(tuple(planned))
@@ -99,6 +118,20 @@ def plan_of_calls(
     return WarmPlan(tuple(planned))
 
 
+def import_functions(config: CacheConfig) -> None:
+    """Imports what the `[[warm]]` tables name, so that it is known what is decorated for what.
+
+    Raises ConfigError, naming file and line, if that cannot be done.
+    """
+    base = config.source.parent if config.source else None
+    for index, warm_set in enumerate(config.warm):
+        _imported(warm_set.generate, _where(config, index), base)
+
+
+def _where(config: CacheConfig, index: int) -> str:
+    return f"{config.origin(f'warm[{index}].generate')}: [[warm]] {config.warm[index].prefix}"
+
+
 def _planned(engine: Engine, warm_set: WarmSet, where: str, base: Path | None) -> PlannedSet:
     function = _imported(warm_set.generate, where, base)
     binding = binding_of(function) or Binding(function, warm_set.prefix)
@@ -108,7 +141,8 @@ def _planned(engine: Engine, warm_set: WarmSet, where: str, base: Path | None) -
             "write that prefix"
         )
         raise ConfigError(msg)
-    coerce = _coercion(binding.function)
+    policy = engine.policies.resolve(binding.prefix, decorator=binding.policy)
+    coerce = _coercion(binding.function, policy)
     items: list[WarmItem] = []
     for number, params in enumerate(warm_set.items(), 1):
         try:
@@ -117,7 +151,7 @@ def _planned(engine: Engine, warm_set: WarmSet, where: str, base: Path | None) -
         except (TypeError, ValueError) as error:
             if isinstance(error, CacheError) and not isinstance(error, TypeError):
                 raise
-            msg = f"{where}, item {number} {dict(params)}: {_first_line(error)}"
+            msg = f"{where}, item {number} {_shown(params, policy)}: {_first_line(error)}"
             raise ConfigError(msg) from None
     return PlannedSet(
         warm_set.prefix,
@@ -168,7 +202,7 @@ def _first_on_path(base: Path | None) -> Generator[None]:
     yield
 
 
-def _coercion(function: Callable[..., Any]) -> Callable[[str, Any], Any]:
+def _coercion(function: Callable[..., Any], policy: Policy) -> Callable[[str, Any], Any]:
     """TOML's values as what the function's annotations say: enums, dates, models."""
     from pydantic import TypeAdapter, ValidationError
 
@@ -184,15 +218,20 @@ def _coercion(function: Callable[..., Any]) -> Callable[[str, Any], Any]:
             return TypeAdapter(hints[name]).validate_python(value)
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
-            msg = f"{name} = {value!r} does not fit its annotation: {problem}"
+            shown = _shown({name: value}, policy)[name]
+            msg = f"{name} = {shown!r} does not fit its annotation: {problem}"
             raise ValueError(msg) from None
 
     return coerce
 
 
+def _shown(params: Mapping[str, object], policy: Policy) -> dict[str, object]:
+    return typed_params(params, secret=policy.secret_params, public=policy.public_params)
+
+
 def _no_such_set(prefix: str, there: list[str]) -> str:
     close = difflib.get_close_matches(prefix, there, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {sorted(set(there))}"
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(set(there)))}"
     return f"no [[warm]] table has the prefix {prefix!r}: {hint}"
 
 

@@ -1,7 +1,7 @@
 """Durations and sizes are read as people write them, and nothing is guessed."""
 
 import math
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -16,6 +16,7 @@ from llm_cache.units import (
     format_size,
     hours_to_seconds,
     parse_duration,
+    parse_instant,
     parse_size,
     to_seconds,
 )
@@ -210,6 +211,65 @@ def test_any_text_is_a_duration_or_a_value_error(text):
     except ValueError:
         return
     assert 0 <= seconds <= LONGEST_S or text.strip().lower() == "forever"
+
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
+INSTANTS = {
+    "7d": 7 * DAY_S,
+    "1h30m": 5400,
+    "2 weeks ago": 14 * DAY_S,
+    "2 days  AGO ": 2 * DAY_S,
+    "0s": 0,
+    "2026-11-22T12:00:00Z": 0,
+    "2026-11-22T13:00+02:00": 3600,
+    "2026-11-21 12:00Z": DAY_S,
+    "2026-W47-7T00:00Z": DAY_S / 2,
+    "1969-12-31T00:00Z": NOW + DAY_S,
+}
+NO_INSTANTS = {
+    "has no unit": ["7", "-7", "0", "1.5", "20261101", "1795300000"],
+    "is neither a time ago nor a date": [
+        *("", "ago", "soon", "yesterday", "7d later", "d", "2026-13-01", "2026-11-31", "10:00"),
+        *("٧d", "2026-11-22T", "7d\0"),
+    ],
+    "is negative": ["-7d", "- 7d", "-2 days ago"],
+    "is in the future": ["2026-11-22T12:00:01Z", "2027-01-01", "9999-12-31"],
+    "is over 100 years ago": ["forever", "101 years", "1y" * 101],
+}
+
+
+@pytest.mark.parametrize(("text", "seconds"), INSTANTS.items(), ids=INSTANTS)
+def test_an_instant_is_a_time_ago_or_a_date(text, seconds):
+    """A duration before now, or an ISO 8601 date."""
+    assert parse_instant(text, NOW) == NOW - seconds
+
+
+def test_a_date_without_a_zone_is_local():
+    """It begins at midnight, here."""
+    midnight = datetime(2026, 11, 1).astimezone()
+    assert parse_instant("2026-11-01", NOW) == midnight.timestamp()
+    assert parse_instant("2026-11-01T10:30", NOW) == midnight.timestamp() + 37_800
+
+
+@pytest.mark.parametrize(
+    ("why", "text"),
+    [(why, text) for why, texts in NO_INSTANTS.items() for text in texts],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_what_is_no_instant_is_quoted_in_the_error(why, text):
+    """It says why, and shows what to write."""
+    with pytest.raises(ValueError, match=f"{why}: write ") as caught:
+        parse_instant(text, NOW)
+    assert str(caught.value).startswith(repr(text.strip()))
+
+
+@given(st.text() | st.from_regex(r"-?[0-9]{1,6}[-:T.]?[0-9dhm]{0,9}", fullmatch=True))
+def test_any_text_is_an_instant_before_now_or_a_value_error(text):
+    """No text raises anything else, and none is ahead."""
+    try:
+        assert parse_instant(text, NOW) <= NOW
+    except ValueError as error:
+        assert ": write " in str(error)  # noqa: PT017 - both ends are allowed
 
 
 @pytest.mark.parametrize(

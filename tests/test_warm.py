@@ -7,7 +7,15 @@ import textwrap
 
 import pytest
 
-from llm_cache import CacheConfig, ConfigError, LLMCache, cached_llm_call, decorator, load_config
+from llm_cache import (
+    CacheConfig,
+    CachePolicy,
+    ConfigError,
+    LLMCache,
+    cached_llm_call,
+    claims,
+    load_config,
+)
 from llm_cache.warm import Pace, Warming, WarmStep
 
 MODULE = """
@@ -50,7 +58,7 @@ generate = "warm_me:{function}"
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A directory with a module of generators, and a cache of its `cache.toml`."""
-    monkeypatch.setattr(decorator, "_claims", {})
+    monkeypatch.setattr(claims, "_claims", {})
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "warm_me.py").write_text(MODULE)
     opened = []
@@ -151,7 +159,7 @@ async def test_a_rate_spreads_the_calls(project):
 
 async def test_no_more_run_at_once_than_allowed(tmp_path, monkeypatch):
     """The bound is reached, and never passed."""
-    monkeypatch.setattr(decorator, "_claims", {})
+    monkeypatch.setattr(claims, "_claims", {})
     running, most = set(), []
     full = asyncio.Event()
 
@@ -174,7 +182,7 @@ async def test_no_more_run_at_once_than_allowed(tmp_path, monkeypatch):
 
 async def test_an_interruption_keeps_what_was_made(tmp_path, monkeypatch):
     """The report is right, and a second run goes on where the first one ended."""
-    monkeypatch.setattr(decorator, "_claims", {})
+    monkeypatch.setattr(claims, "_claims", {})
     reached = asyncio.Event()
     hangs = [True]
 
@@ -212,9 +220,63 @@ async def test_refresh_makes_what_is_fresh(project):
     assert len(sys.modules["warm_me"].calls) == 4
 
 
+async def test_what_another_makes_meanwhile_is_found_not_made(tmp_path, monkeypatch):
+    """Two runs at once, of two caches over one directory: every item is made by one of them."""
+    monkeypatch.setattr(claims, "_claims", {})
+
+    def of(cache):
+        @cached_llm_call("p", cache=cache, shared=True)
+        async def text(n: int) -> str:
+            await asyncio.sleep(0)
+            return f"{n}"
+
+        return text
+
+    events = []
+    with LLMCache(tmp_path) as one, LLMCache(tmp_path) as other:
+        plans = [
+            cache.warm_plan({of(cache): [{"n": n} for n in range(12)]}) for cache in (one, other)
+        ]
+        runs = [
+            Warming(cache.engine, plan, on_event=events.append)
+            for cache, plan in zip((one, other), plans, strict=True)
+        ]
+        async with asyncio.timeout(20):
+            reports = await asyncio.gather(*(run.run() for run in runs))
+    assert sum(report.made for report in reports) == 12
+    assert sum(report.fresh for report in reports) == 12
+    assert sum(event.step is WarmStep.FOUND for event in events) == 12
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_is_past_its_ttl_is_made_now(tmp_path, monkeypatch, fails):
+    """Not given as it is while it is made behind, nor because making it fails."""
+    monkeypatch.setattr(claims, "_claims", {})
+    policy = CachePolicy(ttl="1h", grace="1d", stale_if_error="1d")
+    now, broken = [1_800_000_000.0], [False]
+    with LLMCache(tmp_path, clock=lambda: now[0]) as cache:
+
+        @cached_llm_call("p", cache=cache, policy=policy)
+        async def text() -> float:
+            if broken[0]:
+                raise RuntimeError
+            await asyncio.sleep(0)
+            return now[0]
+
+        await text()
+        now[0] += 7200
+        broken[0] = fails
+        pace = Pace(sleep=lambda _: asyncio.sleep(0))
+        report = await Warming(cache.engine, cache.warm_plan({text: [{}]}), pace=pace).run()
+        assert (report.made, len(report.failed)) == ((0, 1) if fails else (1, 0))
+        entry = cache.peek("p", policy=policy)
+        assert entry is not None
+        assert entry.created_at == now[0] - 7200 * fails
+
+
 async def test_what_cannot_be_kept_is_a_failure(tmp_path, monkeypatch):
     """To be warm means to be there."""
-    monkeypatch.setattr(decorator, "_claims", {})
+    monkeypatch.setattr(claims, "_claims", {})
     with LLMCache(tmp_path) as cache:
         odd = cached_llm_call("p", cache=cache)(lambda: (1, 2))
         plan = cache.warm_plan({odd: [{}]})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import traceback
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 PROGRAM: Final = "llm-cache"
 COMPLETE_VARIABLE: Final = "_LLM_CACHE_COMPLETE"
+"""Set by the scripts of `llm-cache completion`: `bash_complete`, and so on."""
 
 
 def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - Click calls it
@@ -33,7 +33,7 @@ def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> 
 @click.group(
     cls=Commands,
     invoke_without_command=True,
-    options_metavar="[--config PATH] [--cache-dir DIR]",
+    options_metavar="[--config PATH] [--cache-dir DIR] [--tenant NAME]",
     subcommand_metavar="COMMAND ...",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -78,7 +78,9 @@ def run(args: Sequence[str]) -> int:
 
 def _run(session: Session, args: Sequence[str]) -> int:
     if COMPLETE_VARIABLE in os.environ:
-        commands.main(list(args), PROGRAM, complete_var=COMPLETE_VARIABLE)
+        from llm_cache.cli.shells import answer
+
+        return answer(commands, session, os.environ[COMPLETE_VARIABLE], os.environ)
     try:
         with commands.make_context(PROGRAM, list(args), obj=session) as ctx:
             return commands.invoke(ctx) or ExitCode.DONE
@@ -99,6 +101,8 @@ def _tell(session: Session, error: Exception, *, after: str = "") -> int:
         _let_go_of_stdout()
     try:
         if session.debug and not isinstance(error, Failure):
+            import traceback
+
             session.err.put(session.err.screenful("".join(traceback.format_exception(error))))
         session.err.put(after if session.err.is_terminal else "")
         session.err.line(Marked("error:", Mood.FAILED), f" {failure.message}")

@@ -15,6 +15,8 @@ from llm_cache.cli.session import Session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from click.shell_completion import CompletionItem
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
@@ -28,12 +30,18 @@ class Spec:
 COMMANDS: Final = {
     "ls": Spec("ls", "what is in the cache", ("list",)),
     "inspect": Spec("inspect", "one entry: where it came from, what it saved, its text", ("show",)),
-    "invalidate": Spec("invalidate", "drop entries, by id or by prefix", ("rm",)),
+    "invalidate": Spec("invalidate", "drop entries: by id, or by the flags of ls", ("rm",)),
+    "restore": Spec("restore", "take an invalidation back, within 7 days"),
     "prune": Spec("prune", "sweep expired entries, and enforce max_disk"),
     "warm": Spec("warm", "generate what cache.toml lists and is not there yet"),
     "stats": Spec("stats", "what it holds, its hit rate, what it saved"),
+    "why": Spec("why", "would this request hit? if not: what differs from the nearest entry"),
     "clear": Spec("clear", "drop everything; says how much first"),
+    "export": Spec("export", "write entries to a file, for another cache or machine"),
+    "import": Spec("import_", "take entries of an export in"),
+    "doctor": Spec("doctor", "is everything all right? --repair what can be"),
     "config": Spec("config", "the settings in force and where each came from"),
+    "completion": Spec("completion", "the completion of bash, zsh or fish"),
 }
 """In the order they are wanted."""
 
@@ -47,6 +55,20 @@ class Command(click.Command):
         )
         super().__init__(*args, **kwargs)
         self.params.extend(global_flags(hidden=True))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """The flags that begin so; those of `llm-cache` itself where the command has none."""
+        found = super().shell_complete(ctx, incomplete)
+        if found or not incomplete.startswith("--"):
+            return found
+        from click.shell_completion import CompletionItem
+
+        return [
+            CompletionItem(name, help=flag.help)
+            for flag in global_flags(hidden=False)
+            for name in flag.opts
+            if name.startswith(incomplete)
+        ]
 
 
 class SubGroup(click.Group):
@@ -110,6 +132,19 @@ class Commands(SubGroup):
         command: click.Command = importlib.import_module(f"llm_cache.cli.{spec.module}").command
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """The commands that begin so; other names of them where nothing else does."""
+        from click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        names = names or [alias for alias in self.aliases if alias.startswith(incomplete)]
+        return [
+            CompletionItem(name, help=COMMANDS[self.aliases.get(name, name)].short_help)
+            for name in names
+        ]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists the commands without importing them."""
         del ctx
@@ -132,13 +167,19 @@ def global_flags(*, hidden: bool) -> list[click.Option]:
     """The flags that every command takes."""
     from pathlib import Path
 
+    from llm_cache.cli import completing
+
     path = click.Path(path_type=Path)
     choices = [choice.value for choice in ColourChoice]
     return [
         _global("--config", "config_path", type=path, metavar="PATH", hidden=hidden,
                 help="The settings file; else LLM_CACHE_CONFIG, else the nearest cache.toml."),
         _global("--cache-dir", "cache_dir", type=path, metavar="DIR", hidden=hidden,
+                shell_complete=completing.directories,
                 help="The cache's directory; else LLM_CACHE_DIR, else what the settings say."),
+        _global("--tenant", "tenant", metavar="NAME", hidden=hidden,
+                shell_complete=completing.tenants,
+                help="Only what is that tenant's; else LLM_CACHE_TENANT, else all."),
         _global("--color", "colour", type=click.Choice(choices), hidden=hidden,
                 help="When to use colour; auto: on a terminal, unless NO_COLOR is set."),
         _global("--debug", "debug", is_flag=True, default=None, hidden=hidden,

@@ -98,4 +98,5 @@ def _os_error(error: OSError) -> str:
 
 def _our_way(message: str) -> str:
     """A message of Click's as ours are written: in lower case, without a full stop."""
+    message = " ".join(message.split())
     return message[:1].lower() + message[1:].removesuffix(".")

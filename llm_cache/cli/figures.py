@@ -70,7 +70,9 @@ def money(usd: float | None) -> str:
     """`$1.47`, `$0.0043`; what is not known is never `$0.00`."""
     if usd is None or not math.isfinite(usd):
         return UNKNOWN
-    return f"${usd:,.2f}" if usd >= 1 else f"${usd:.2g}" if usd else "$0"
+    if usd >= 0.01:  # noqa: PLR2004 - a cent
+        return f"${usd:,.2f}"
+    return f"${usd:.2g}" if usd >= 1e-6 else "<$0.000001" if usd else "$0"  # noqa: PLR2004
 
 
 def percent(share: float, *, digits: int = 0) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llm_cache.cli import completing
 from llm_cache.cli.commands import Command
 from llm_cache.cli.failures import ExitCode, Failure
 from llm_cache.cli.session import Session, pass_session
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("ids", metavar="ID...", nargs=-1, required=True, shell_complete=completing.ids)
 @click.option("--raw", "form", flag_value="raw", help="Only the value, to the byte.")
 @click.option("--json", "form", flag_value="json", help="One JSON document, with the value.")
 @pass_session
@@ -66,9 +67,9 @@ def value_of(entry: Entry) -> Any:  # noqa: ANN401 - any JSON value
         raise Failure(message=f"the value of {entry.id} cannot be read: {error}") from None
 
 
-def as_text(value: object, *, indent: int | None = None) -> str:
+def as_text(value: object) -> str:
     """A text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=indent)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _write_raw(session: Session, entries: list[Entry]) -> None:
@@ -83,7 +84,7 @@ def _write(session: Session, shown: list[Provenance]) -> None:
         if number:
             session.out.put("\n")
         if session.out.is_terminal:
-            draw(session.out, one, as_text(value_of(one.entry), indent=2))
+            draw(session.out, one, value_of(one.entry))
             continue
         for name, value in _as_json(session, one).items():
             text = value if isinstance(value, str) and name != "value" else None

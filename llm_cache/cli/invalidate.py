@@ -2,53 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING
 
 import click
 
+from llm_cache.cli import completing
 from llm_cache.cli.commands import Command
 from llm_cache.cli.confirm import agreed, can_ask, removal_flags
 from llm_cache.cli.failures import ExitCode, Failure
-from llm_cache.cli.figures import duration, entries
-from llm_cache.cli.select import Wanted, hint_if_unknown, selection_flags
+from llm_cache.cli.figures import entries
+from llm_cache.cli.select import Wanted, selection_flags
 from llm_cache.cli.select import entries as select
 from llm_cache.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from llm_cache.cli.chosen import Chosen, Removal
+    from llm_cache.cli.tally import Tally
     from llm_cache.entry import EntryInfo
-    from llm_cache.stores.base import Removed
-
-SHOWN_BEFORE_ASKING: Final = 20
-
-
-class Chosen(Protocol):
-    """What is to go: exactly some entries, or whatever has a prefix when it happens."""
-
-    @property
-    def entries(self) -> int:
-        """How many there are now."""
-        ...
-
-    @property
-    def size_bytes(self) -> int:
-        """What they hold now."""
-        ...
-
-    def listed(self) -> Iterable[EntryInfo]:
-        """The entries there are now."""
-        ...
-
-    def remove(self, *, keep: bool) -> Removed:
-        """Removes them; `keep` moves them to the trash."""
-        ...
 
 
 @click.command(cls=Command)
-@click.argument("ids", metavar="[ID...]", nargs=-1)
+@click.argument("ids", metavar="[ID...]", nargs=-1, shell_complete=completing.ids)
+@click.option("--from", "id_list", metavar="FILE",
+              help="Also the ids in FILE, one a line; - is stdin.")  # fmt: skip
 @selection_flags
 @removal_flags
 @click.option("--purge", is_flag=True, help="Remove for good, past the trash.")
@@ -59,146 +37,181 @@ def command(
     session: Session,
     *,
     ids: tuple[str, ...],
+    id_list: str | None,
     wanted: Wanted,
     dry_run: bool,
     yes: bool,
     purge: bool,
     form: str | None,
 ) -> int:
-    """Drop entries, by their ids or all of a prefix; the next request makes them anew.
+    """Drop entries, by their ids or by the flags of ls; the next request makes them anew.
 
-    They go to the trash, which is emptied after 7 days at most, or past it with --purge.
-    --dry-run lists them as ls does. By ids exactly those are removed, or none if one is not
-    there; by a prefix, whatever has it at that moment.
+    They go to the trash, where restore finds them for 7 days at most, or past it with --purge.
+    Exactly what is listed goes, and nothing if an id is not there. By a prefix alone it is
+    whatever has that when it happens. --dry-run lists it all as ls does, with what it would cost
+    to make again; in a pipe these are two more fields, seconds and dollars.
 
     \b
     Examples:
       llm-cache invalidate 9f2c4be1
       llm-cache invalidate --prefix word_problem --dry-run
-      llm-cache invalidate --prefix word_problem --yes
+      llm-cache invalidate --param grade=5 --older-than 7d --yes
+      llm-cache ls --expired -q | llm-cache invalidate --from - --yes
     """  # noqa: D301 - \b is a mark of Click's
-    chosen = _choose(session, ids, wanted)
+    by_id = bool(ids) or id_list is not None
+    _make_sure_of_one_way(wanted, by_id=by_id)
+    if id_list is not None:
+        ids += _listed_in(session, id_list, may_ask=not (yes or dry_run))
     if dry_run:
-        _preview(session, chosen, form)
+        infos = _by_ids(session, ids) if by_id else select(session.cache, wanted)
+        _tell_what_would_go(session, _preview(session, infos, form), wanted, form)
         return ExitCode.DONE
-    if chosen.entries and not yes:
-        _show_before_asking(session, chosen)
-        what = f"{entries(chosen.entries)}{wanted}"
-        if not agreed(session, f"Remove {what} ({_size(chosen.size_bytes)})?", what=what):
-            return ExitCode.FAILED
-    gone = [info.id for info in chosen.listed()] if form == "ids" else []
-    removed = chosen.remove(keep=not purge)
-    _report(session, chosen, removed, form=form, purge=purge)
-    for one in gone:
+    chosen = _choose(session, wanted, ids if by_id else None)
+    if chosen.entries and not yes and not _is_agreed(session, chosen, wanted):
+        return ExitCode.FAILED
+    removal = chosen.remove(keep=not purge, with_ids=form == "ids")
+    for one in removal.ids:
         session.out.line(one)
-    if not removed and (hint := hint_if_unknown(session.cache, wanted)):
-        session.tell(f"hint: {hint}")
+    _report(session, removal, wanted, shown=None if yes else chosen.entries, purge=purge, form=form)
     return ExitCode.DONE
 
 
-@dataclass(frozen=True, slots=True)
-class _ByIds:
-    session: Session
-    infos: tuple[EntryInfo, ...]
-
-    @property
-    def entries(self) -> int:
-        return len(self.infos)
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(info.size_bytes for info in self.infos)
-
-    def listed(self) -> Iterable[EntryInfo]:
-        return self.infos
-
-    def remove(self, *, keep: bool) -> Removed:
-        keys = [info.key for info in self.infos]
-        return self.session.cache.invalidate_entries(keys, keep=keep)
-
-
-@dataclass(frozen=True, slots=True)
-class _ByPrefix:
-    session: Session
-    wanted: Wanted
-    prefix: str
-    entries: int
-    size_bytes: int
-
-    def listed(self) -> Iterable[EntryInfo]:
-        return select(self.session.cache, self.wanted)
-
-    def remove(self, *, keep: bool) -> Removed:
-        # Also where nothing is listed: an answer that is being made now must not be kept either.
-        return self.session.cache.invalidate_prefix(self.prefix, keep=keep)
-
-
-def _choose(session: Session, ids: tuple[str, ...], wanted: Wanted) -> Chosen:
-    from llm_cache.cli.ids import find_entries, not_there
-
-    if bool(ids) is not wanted.is_everything:
+def _make_sure_of_one_way(wanted: Wanted, *, by_id: bool) -> None:
+    if by_id is not wanted.is_everything:
         raise Failure(
-            message="ids and --prefix are both given" if ids else "nothing says what to drop",
-            hint="give ids, or --prefix; llm-cache clear drops everything",
+            message="ids and flags that choose are both given"
+            if by_id
+            else "nothing says what to drop",
+            hint="give ids, or the flags of ls; llm-cache clear drops everything",
             code=ExitCode.USAGE,
         )
-    if wanted.prefix is not None:
-        held = session.cache.get_stats()["prefixes"].get(wanted.prefix, {})
-        counts = held.get("entries", 0), held.get("size_bytes", 0)
-        return _ByPrefix(session, wanted, wanted.prefix, *counts)
-    found, missing = find_entries(session.cache, ids)
+
+
+def _listed_in(session: Session, path: str, *, may_ask: bool) -> tuple[str, ...]:
+    from llm_cache.cli.id_list import STDIN, read_ids
+
+    if path == STDIN and may_ask and not can_ask(session):
+        raise Failure(
+            message="what stdin names would be removed, and there is no terminal to ask on",
+            hint="add --yes, or --dry-run to see them",
+            code=ExitCode.USAGE,
+        )
+    return tuple(read_ids(session, path))
+
+
+def _by_ids(session: Session, ids: Iterable[str]) -> list[EntryInfo]:
+    from llm_cache.cli.ids import find_infos, not_there
+
+    found, missing = find_infos(session.cache, ids)
     if missing:
         raise not_there(missing)
-    return _ByIds(session, tuple(found))
+    return found
 
 
-def _preview(session: Session, chosen: Chosen, form: str | None) -> None:
-    from llm_cache.cli import listing
+def _choose(session: Session, wanted: Wanted, ids: Iterable[str] | None) -> Chosen:
+    from llm_cache.cli.chosen import OfPrefix, Rows
+
+    if ids is not None:
+        return Rows(session, _by_ids(session, ids))
+    if wanted.prefix is not None and not wanted.is_filtered:
+        return OfPrefix(session, wanted.prefix)
+    return Rows(session, select(session.cache, wanted))
+
+
+def _preview(session: Session, infos: Iterable[EntryInfo], form: str | None) -> Tally | None:
+    """Lists what would go; its sum, unless the form has none."""
+    from llm_cache.cli import columns, listing
 
     out, cache = session.out, session.cache
+    view = listing.View(
+        fields=columns.OF_WHAT_GOES, values=lambda info: (info.generation_seconds, info.cost_usd)
+    )
     match form:
         case "json":
-            listing.write_json(out, cache, chosen.listed(), dry_run=True)
+            listing.write_json(out, cache, infos, dry_run=True)
         case "ids":
-            listing.write_ids(out, chosen.listed())
+            listing.write_ids(out, infos)
         case _:
-            write = listing.write_table if out.is_terminal else listing.write_fields
-            tally = write(out, cache, chosen.listed()) if chosen.entries else listing.Tally()
-            out.flush()
-            remake = f", which took {duration(tally.seconds)} to make" if tally.seconds else ""
-            if tally.entries and out.is_terminal:
-                session.tell("")
-            size = f" ({_size(tally.size_bytes)}{remake})" if tally.entries else ""
-            session.tell(f"Would remove {entries(tally.entries)}{size}. Nothing was removed.")
+            return listing.write(out, cache, infos, view)
+    return None
 
 
-def _show_before_asking(session: Session, chosen: Chosen) -> None:
-    from llm_cache.cli import listing
-
-    if not can_ask(session):
+def _tell_what_would_go(
+    session: Session, tally: Tally | None, wanted: Wanted, form: str | None
+) -> None:
+    if tally is None:
         return
-    first = itertools.islice(chosen.listed(), SHOWN_BEFORE_ASKING)
-    tally = listing.write_table(session.err, session.cache, first)
-    if chosen.entries > tally.entries:
-        session.tell(f"… and {chosen.entries - tally.entries:,} more")
-    session.tell("")
+    session.out.flush()
+    if not tally.entries:
+        session.tell(f"{_none(wanted)}: nothing would be removed.")
+        _hint_what_was_meant(session, wanted)
+        return
+    if session.out.is_terminal and form is None:
+        session.tell("")
+    amount = f"{entries(tally.entries)} ({_size(tally.size_bytes)})"
+    session.tell(f"To make them again: {tally.remake}.")
+    session.tell(f"Would remove {amount}: {tally.by_state}. Nothing was removed.")
+
+
+def _is_agreed(session: Session, chosen: Chosen, wanted: Wanted) -> bool:
+    from llm_cache.cli import columns, listing
+
+    if can_ask(session):
+        view = listing.View(fields=columns.OF_WHAT_GOES)
+        listing.write_table(session.err, session.cache, chosen.first, view)
+        more = chosen.entries - len(chosen.first)
+        if more > 0:
+            session.tell(f"… and {more:,} more")
+        session.tell("")
+    what = f"{entries(chosen.entries)}{wanted}"
+    return agreed(session, f"Remove {what} ({_size(chosen.size_bytes)})?", what=what)
 
 
 def _report(
-    session: Session, chosen: Chosen, removed: Removed, *, form: str | None, purge: bool
+    session: Session,
+    removal: Removal,
+    wanted: Wanted,
+    *,
+    shown: int | None,
+    purge: bool,
+    form: str | None,
 ) -> None:
+    removed = removal.removed
     if form == "json":
         freed = {"removed": int(removed), "freed_bytes": removed.freed_bytes, "purged": purge}
-        session.out.json({"schema": 1, "dry_run": False, **freed})
+        more = {"stayed": removal.stayed}
+        session.out.json({"schema": 1, "dry_run": False, **freed, **more})
         return
-    if not removed:
-        session.tell("No entry matched: nothing was removed.")
-        return
-    more = int(removed) - chosen.entries
-    since = f"; {more:,} came since they were counted" if more > 0 else ""
-    place = "" if purge else " They are in the trash for up to 7 days."
-    size = _size(removed.freed_bytes)
-    session.tell(f"Removed {entries(removed)} ({size}{since}).{place}")
+    session.out.flush()
+    if removed:
+        place = "" if purge else " They are in the trash for up to 7 days."
+        since = _came_since(int(removed), shown)
+        session.tell(f"Removed {entries(removed)} ({_size(removed.freed_bytes)}{since}).{place}")
+        if session.err.is_terminal and not purge:
+            session.tell("hint: llm-cache restore takes them back")
+    if removal.stayed:
+        was = "was" if removal.stayed == 1 else "were"
+        session.tell(f"{entries(removal.stayed)} {was} made anew meanwhile and stayed.")
+    elif not removed:
+        session.tell(f"{_none(wanted)}: nothing was removed.")
+        _hint_what_was_meant(session, wanted)
+
+
+def _came_since(removed: int, shown: int | None) -> str:
+    if shown is None or removed <= shown:
+        return ""
+    return f"; {shown:,} shown, {removed - shown:,} came since"
+
+
+def _none(wanted: Wanted) -> str:
+    return "There are no ids" if wanted.is_everything else f"There is no entry{wanted}"
+
+
+def _hint_what_was_meant(session: Session, wanted: Wanted) -> None:
+    from llm_cache.cli.hints import hint_in_cache
+
+    if hint := hint_in_cache(session.cache, wanted):
+        session.tell(f"hint: {hint}")
 
 
 def _size(size_bytes: int) -> str:

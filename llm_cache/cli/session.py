@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from llm_cache.cli.failures import ExitCode, Failure
 from llm_cache.cli.render import ColourChoice, Screen, screen_for
 
 if TYPE_CHECKING:
@@ -65,6 +66,13 @@ class Session:
             from llm_cache.cache import LLMCache
             from llm_cache.cli.warnings import show_warnings
 
+            place = self.config.cache_dir
+            if place.exists() and not place.is_dir():
+                raise Failure(
+                    message=f"{place} is no directory",
+                    hint="name the directory that the cache is in",
+                    code=ExitCode.USAGE,
+                )
             self._stop_warnings = show_warnings(self.err)
             self._opened = LLMCache(config=self.config)
             if self.tenant is not None:

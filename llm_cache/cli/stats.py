@@ -2,186 +2,136 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import click
 
 from llm_cache.cli.commands import Command
-from llm_cache.cli.figures import UNKNOWN, counted, duration, entries, percent
-from llm_cache.cli.render import Marked, Mood, bar
+from llm_cache.cli.failures import ExitCode, Failure
 from llm_cache.cli.session import Session, pass_session
-from llm_cache.statistics import hit_rate
 
 if TYPE_CHECKING:
-    from llm_cache.cli.render import Screen
-    from llm_cache.stores.base import Removed
+    from llm_cache.upkeep import Measured, Upkeep
 
 Counts: TypeAlias = dict[str, Any]
-"""What `get_stats` tells of the whole or of a prefix."""
+"""What is told of the whole, or of a prefix, a model or a day."""
 
-ALL_PREFIXES: Final = "*"
+ALL: Final = "*"
 FIELDS: Final = (
     "entries", "size_bytes", "value_bytes", "hits", "misses", "coalesced", "bypassed", "errors",
     "not_stored", "evictions", "generations", "generation_seconds", "saved_seconds", "stale_hits",
-    "fallbacks",
+    "fallbacks", "input_tokens", "output_tokens", "cost_usd", "unpriced", "saved_input_tokens",
+    "saved_output_tokens", "saved_usd", "saved_unpriced",
 )  # fmt: skip
-_MAIN_BAR: Final = range(4, 41)
-_SMALL_BAR: Final = range(4, 25)
-_BESIDE_SMALL_BAR: Final = 64
-"""Cells of the other columns, about; the bar takes what is left."""
+PARTS: Final = {"prefix": "prefixes", "model": "models", "day": "days"}
+"""By what `--by` says, what `breakdown` calls it."""
+_DAY_S: Final = 86_400.0
 
 
 @click.command(cls=Command)
+@click.option("--since", metavar="WHEN",
+              help="Only counts of that day (UTC) and later: 14d, 2026-11-01.")  # fmt: skip
+@click.option("--by", type=click.Choice(list(PARTS)), default="prefix", show_default=True,
+              help="What each line of the table, or of the pipe, is about.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, with every number.")
 @pass_session
-def command(session: Session, *, as_json: bool) -> None:
+def command(session: Session, *, since: str | None, by: str, as_json: bool) -> None:
     """Show what the cache holds, how often it had the answer, and what that saved.
 
     The hit rate is hits, stale ones too, of all answers but coalesced ones, which waited for
-    another's generation.
-    In a pipe "*", for all, and then every prefix is a line: its name, entries, bytes, bytes before
-    compression, hits, misses, coalesced, bypassed, errors, not stored, evictions, generations,
-    seconds spent to generate, seconds saved, stale hits, fallbacks.
+    another's generation. Counts are kept by whole days of UTC; entries and sizes are those of now.
+    In a pipe "*", for all, and then every prefix, model or day is a line: its name, entries,
+    bytes, bytes before compression (none of a model or day), hits, misses, coalesced, bypassed,
+    errors, not stored, evictions, generations, seconds spent to generate, seconds saved, stale
+    hits, fallbacks; then spent on generating: input tokens, output tokens, dollars, generations of
+    unknown cost; and the same four saved.
 
     \b
     Examples:
-      llm-cache stats
+      llm-cache stats --since 14d
+      llm-cache stats --by model
       llm-cache stats --json | jq .total.hit_rate
     """  # noqa: D301 - \b is a mark of Click's
-    stats = session.cache.get_stats()
+    from llm_cache.statistics import breakdown
+    from llm_cache.upkeep import upkeep
+
+    cache, tenant = session.cache, _tenant(session)
+    stats = breakdown(cache.engine.parts, cache.config, tenant, since=_day(since))
     if as_json:
-        session.out.json(_as_json(stats, session.cache.prune(dry_run=True)))
+        session.out.json(_as_json(stats, upkeep(cache.engine.parts, tenant)))
     elif session.out.is_terminal:
-        _draw(session.out, stats)
+        from llm_cache.cli.advice import advice, write_advice
+        from llm_cache.cli.stats_picture import draw
+
+        draw(session.out, stats, by=by)
         session.out.flush()
-        _advise(session, session.cache.prune(dry_run=True))
+        found = advice(
+            stats,
+            upkeep(cache.engine.parts, tenant),
+            by=by,
+            since=since,
+            has_sets=bool(cache.config.warm),
+        )
+        if found:
+            session.tell("")
+            write_advice(session.err, found)
     else:
-        for prefix, counts in {ALL_PREFIXES: stats["total"], **stats["prefixes"]}.items():
-            session.out.fields(prefix, *(counts[name] for name in FIELDS))
+        for part, counts in {ALL: stats["total"], **stats[PARTS[by]]}.items():
+            told = FIELDS if part == ALL or by == "prefix" else FIELDS[3:]
+            unknown = [""] * (len(FIELDS) - len(told))
+            session.out.fields(part, *unknown, *(counts[name] for name in told))
 
 
-def _as_json(stats: Counts, sweepable: Removed) -> dict[str, object]:
+def _tenant(session: Session) -> str | None:
+    """The one tenant that is asked about, None for all."""
+    scope = session.cache.engine.scopes.current()
+    return scope.tenant if scope.names_tenant else None
+
+
+def _day(since: str | None) -> str:
+    """The day, in UTC, that counts are wanted from; empty for the first.
+
+    Raises:
+        Failure: it is none, or is still to come.
+    """
+    from datetime import UTC, date, datetime
+
+    from llm_cache.units import parse_instant
+
+    if since is None:
+        return ""
+    now = time.time()
+    try:
+        try:
+            day = date.fromisoformat(since.strip())  # a day is one, wherever it is asked for
+        except ValueError:
+            day = datetime.fromtimestamp(parse_instant(since, now), UTC).date()
+    except (ValueError, OverflowError, OSError) as error:
+        raise Failure(message=f"--since: {error}", code=ExitCode.USAGE) from None
+    if day > datetime.fromtimestamp(now + _DAY_S, UTC).date():
+        message = f"--since: {day.isoformat()} is still to come"
+        raise Failure(message=message, code=ExitCode.USAGE)
+    return day.isoformat()
+
+
+def _as_json(stats: Counts, found: Upkeep) -> dict[str, object]:
     def told(counts: Counts) -> Counts:
-        return {**{name: counts[name] for name in FIELDS}, "hit_rate": hit_rate(counts)}
+        named = (*FIELDS, "hit_rate", "not_stored_because")
+        return {name: counts[name] for name in named if name in counts}
 
+    places = ("cache_dir", "disk_bytes", "max_disk", "since")
+    parts = ("prefixes", "models", "days")
     return {
         "schema": 1,
-        **{name: stats[name] for name in ("cache_dir", "disk_bytes", "max_disk", "since")},
-        "sweepable": {"entries": int(sweepable), "size_bytes": sweepable.freed_bytes},
+        **{name: stats[name] for name in places},
+        "sweepable": _measured(found.expired),
+        "trash": _measured(found.trash),
+        "never_hit": {"prefixes": found.unused, "is_all": found.unused_is_all},
         "total": told(stats["total"]),
-        "prefixes": {prefix: told(counts) for prefix, counts in stats["prefixes"].items()},
+        **{part: {name: told(counts) for name, counts in stats[part].items()} for part in parts},
     }
 
 
-def _draw(screen: Screen, stats: Counts) -> None:
-    from llm_cache.cli.cells import flow
-    from llm_cache.units import format_size
-
-    total = stats["total"]
-    disk = f"{format_size(stats['disk_bytes'])} of {format_size(stats['max_disk'])}"
-    facts = [entries(total["entries"]), disk, _nearby(stats["cache_dir"])]
-    for line in flow(map(screen.words, facts), screen.columns, gap="   "):
-        screen.line(line)
-    screen.line()
-    _draw_rate(screen, total)
-    since = f"   since {stats['since']}" if stats["since"] else ""
-    saved = f"{_duration(total['saved_seconds'])} of waiting"
-    spent = f"   {_duration(total['generation_seconds'])} spent to generate"
-    screen.line(f"saved      {saved}{spent}{since}")
-    _draw_trouble(screen, total)
-    if stats["prefixes"]:
-        screen.line()
-        _draw_prefixes(screen, stats["prefixes"])
-
-
-def _draw_rate(screen: Screen, total: Counts) -> None:
-    rate = hit_rate(total)
-    if rate is None:
-        screen.line(f"hit rate   {UNKNOWN}   nothing was asked for yet")
-        return
-    told = [
-        counted(total["hits"], "hit"),
-        counted(total["misses"], "miss", "misses"),
-        f"{total['coalesced']:,} coalesced",
-    ]
-    if total["stale_hits"]:
-        told.insert(1, f"{total['stale_hits']:,} stale")
-    beside = f"  {percent(rate, digits=1)}   {'   '.join(told)}"
-    cells = _within(screen.columns - len("hit rate   ") - len(beside), _MAIN_BAR)
-    screen.line("hit rate   ", bar(rate, cells, screen=screen), beside)
-
-
-def _draw_trouble(screen: Screen, total: Counts) -> None:
-    """What did not go well, where there is any."""
-    told = [
-        counted(total[name], one, many)
-        for name, one, many in (
-            ("fallbacks", "answer of an older entry", "answers of older entries"),
-            ("errors", "error", "errors"),
-            ("not_stored", "value not kept", "values not kept"),
-            ("evictions", "eviction", "evictions"),
-        )
-        if total[name]
-    ]
-    if told:
-        screen.line(Marked("trouble", Mood.FAILED), "    ", "   ".join(told))
-
-
-def _draw_prefixes(screen: Screen, prefixes: dict[str, Counts]) -> None:
-    from llm_cache.cli.table import Column, write_table
-    from llm_cache.units import format_size
-
-    cells = _within(screen.columns - _BESIDE_SMALL_BAR, _SMALL_BAR)
-    columns = (
-        Column("PREFIX", least=8),
-        Column("ENTRIES", right=True),
-        Column("SIZE", right=True, spare=1),
-        Column("HIT RATE"),
-        Column("HITS", right=True, spare=3),
-        Column("SAVED", right=True, spare=2),
-    )
-    rows = [
-        (
-            prefix,
-            f"{counts['entries']:,}",
-            format_size(counts["size_bytes"]),
-            _rate(screen, counts, cells),
-            f"{counts['hits']:,}",
-            _duration(counts["saved_seconds"]),
-        )
-        for prefix, counts in prefixes.items()
-    ]
-    write_table(screen, columns, rows)
-
-
-def _rate(screen: Screen, counts: Counts, cells: int) -> str:
-    rate = hit_rate(counts)
-    if rate is None:
-        return UNKNOWN
-    return f"{bar(rate, cells, screen=screen)} {percent(rate):>4}"
-
-
-def _advise(session: Session, sweepable: Removed) -> None:
-    from llm_cache.units import format_size
-
-    if sweepable:
-        held = f"{sweepable:,} expired {'entry holds' if sweepable == 1 else 'entries hold'}"
-        session.tell("")
-        session.tell(f"! {held} {format_size(sweepable.freed_bytes)}: llm-cache prune")
-
-
-def _duration(seconds: float) -> str:
-    return duration(seconds) if seconds else UNKNOWN
-
-
-def _nearby(directory: str) -> str:
-    """A path as short as it can be said from here."""
-    try:
-        return str(Path(directory).relative_to(Path.cwd()))
-    except (ValueError, OSError):
-        return directory
-
-
-def _within(cells: int, allowed: range) -> int:
-    return min(max(cells, allowed.start), allowed.stop - 1)
+def _measured(measured: Measured | None) -> dict[str, object] | None:
+    return None if measured is None else measured._asdict()

@@ -1,18 +1,16 @@
-"""What every store can do. `tests/conformance` holds each of them to it."""
+"""What goes into stores and comes out of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import Enum, auto
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from llm_cache.entry import Entry, EntryInfo
+    from llm_cache.entry import EntryInfo
     from llm_cache.keys import Identity
-    from llm_cache.policy_table import Policy
-    from llm_cache.stamps import Stamps
 
 TRASH_KEPT_S = 7 * 86_400.0
 
@@ -26,36 +24,86 @@ class Selection:
     prefix: str | None = None
     tenant: str | None = None
 
+    def covers(self, identity: Identity) -> bool:
+        """Whether what is generated for `identity` will be one of them; by key, prefix, tenant."""
+        return (
+            (self.keys is None or identity.key in self.keys)
+            and self.prefix in (None, identity.prefix)
+            and self.tenant in (None, identity.tenant)
+        )
+
 
 EVERYTHING = Selection()
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Entries removed for one reason."""
+class Group(NamedTuple):
+    """Entries removed for one reason, and what making them took as far as that is known."""
 
     why: str
     entries: int
     size_bytes: int
     generation_seconds: float = 0.0
+    cost_usd: float = 0.0
+    untimed: int = 0
+    """Entries that nobody knows the time of."""
+    unpriced: int = 0
+    """Entries of unknown cost."""
+
+    @classmethod
+    def total(cls, why: str, groups: Iterable[Group]) -> Group:
+        """The sum of groups."""
+        parts = list(groups)
+        return cls(
+            why,
+            sum(part.entries for part in parts),
+            sum(part.size_bytes for part in parts),
+            sum(part.generation_seconds for part in parts),
+            sum(part.cost_usd for part in parts),
+            sum(part.untimed for part in parts),
+            sum(part.unpriced for part in parts),
+        )
 
 
 class Removed(int):
-    """How many entries were removed; `groups` says why each, `freed_bytes` how much they held."""
+    """How many entries were removed; `groups` says why each, `freed_bytes` how much they held.
+
+    `trash` is what went of those that were in the trash already: they are not counted.
+    """
 
     groups: tuple[Group, ...]
+    trash: Group
 
-    def __new__(cls, groups: Iterable[Group] = ()) -> Self:
+    def __new__(cls, groups: Iterable[Group] = (), trash: Group | None = None) -> Self:
         """The sum of `groups`, empty ones left out."""
         kept = tuple(group for group in groups if group.entries)
         self = super().__new__(cls, sum(group.entries for group in kept))
         self.groups = kept
+        self.trash = trash or Group("trash", 0, 0)
         return self
 
     @property
     def freed_bytes(self) -> int:
         """Bytes of the removed values, as they were stored."""
         return sum(group.size_bytes for group in self.groups)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """What a prune is to do beside dropping what is expired.
+
+    Args:
+        current: by prefix, the versions that are current: entries of others go, too.
+        max_bytes: a size limit in place of the store's own.
+        on_swept: told of what went, part by part; what it raises ends the sweep.
+    """
+
+    current: Mapping[str, Collection[str]] | None = None
+    max_bytes: int | None = None
+    on_swept: Callable[[Group], object] | None = None
+
+
+PLAIN: Final = Sweep()
+"""No more than that."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,8 +139,7 @@ class Counts:
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
 
-@dataclass(frozen=True, slots=True)
-class UsageDay:
+class UsageDay(NamedTuple):
     """The usage of one prefix and model on one day (ISO date, UTC)."""
 
     day: str
@@ -102,8 +149,7 @@ class UsageDay:
     usage: Counts
 
 
-@dataclass(frozen=True, slots=True)
-class Refusals:
+class Refusals(NamedTuple):
     """How many values of one prefix were not stored on one day for one reason."""
 
     day: str
@@ -113,8 +159,7 @@ class Refusals:
     times: int
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """Why there is no entry of a key, or of a whole prefix where the key is empty.
 
     `what` is `refused`, with the reason, or `invalidated`.
@@ -128,13 +173,20 @@ class Note:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class EntryUse:
+class EntryUse(NamedTuple):
     """Hits of one entry since they were last told to the store."""
 
     key: bytes
     hits: int
     last_used_at: float
+
+
+class Unused(NamedTuple):
+    """How many entries of a prefix were never hit."""
+
+    tenant: str
+    prefix: str
+    entries: int
 
 
 class Likeness(NamedTuple):
@@ -145,8 +197,14 @@ class Likeness(NamedTuple):
     param_digests: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
+class Trashed(NamedTuple):
+    """An entry in the trash, and the instant it came there."""
+
+    entry: EntryInfo
+    removed_at: float
+
+
+class Total(NamedTuple):
     """What a store holds of one prefix."""
 
     tenant: str
@@ -156,8 +214,7 @@ class Total:
     value_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """The right to generate for a key, and to store what comes of it, until it is voided.
 
     The token is one that no lease had before it.
@@ -175,136 +232,3 @@ class Held(Enum):
     """Somebody else generates: wait for the answer."""
     IN_A_CIRCLE = auto()
     """Somebody else generates, and waits for what is being generated here."""
-
-
-class Store(Protocol):
-    """A durable map of keys to entries.
-
-    Every call is synchronous and may be made from any thread; every one raises StoreError when the
-    store cannot do it, and has then changed nothing. A damaged entry is never given out.
-    """
-
-    is_local: bool
-    """Whether a read is so quick that an event loop may make it inline."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is ready; opening may take long, and happens off the event loop."""
-        ...
-
-    @property
-    def stamps(self) -> Stamps:
-        """What tells the memory tiers in front of it that entries were taken away."""
-        ...
-
-    def open(self) -> None:
-        """Makes the store ready, creating it if need be. Calling it again is harmless."""
-        ...
-
-    def get(self, key: bytes) -> Entry | None:
-        """The entry under `key`, whatever its age."""
-        ...
-
-    def acquire(
-        self,
-        identity: Identity,
-        *,
-        suffices: Callable[[Entry], bool],
-        askers: Sequence[Lease] = (),
-    ) -> Lease | Entry | Held:
-        """The lease of a key, or the entry that has come meanwhile if it `suffices`.
-
-        A lease lasts while its holder lives and renews it. `askers` are the leases of those whose
-        generators wait for this one. StoreError if that is not told within 250 ms.
-        """
-        ...
-
-    def is_held(self, key: bytes) -> bool:
-        """Whether somebody who lives holds the lease of `key`; a quick look, for who waits."""
-        ...
-
-    def release(self, lease: Lease) -> None:
-        """Gives a lease back, without waiting for that."""
-        ...
-
-    def put(self, entry: Entry, *, lease: Lease | None = None) -> bool:
-        """Keeps `entry` in place of the one before, and ends the lease, in one transaction.
-
-        False, and nothing kept, if the lease was voided or given to another. Without one the entry
-        is kept in any case, and voids the lease of whoever generates for its key.
-        """
-        ...
-
-    def remove(self, which: Selection, *, keep: bool = False) -> Removed:
-        """Drops entries, at once for every later `get`; `keep` moves them to the trash.
-
-        Leases of the selection are voided: what is being generated will not be kept.
-        """
-        ...
-
-    def prune(self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool) -> Removed:
-        """Drops what is expired at `now` under the policy of its prefix, and old trash."""
-        ...
-
-    def make_room(
-        self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool
-    ) -> Removed:
-        """Brings the store under its size limit: old trash, the expired, then the least used."""
-        ...
-
-    def select(self, which: Selection, *, limit: int | None = None) -> Iterator[EntryInfo]:
-        """The entries of a selection by prefix, newest first, read in pages as they are taken."""
-        ...
-
-    def totals(self) -> list[Total]:
-        """What is held, by tenant and prefix; at a cost that does not grow with the entries."""
-        ...
-
-    def expired(self, policy_of: Callable[[str], Policy], now: float) -> dict[str, Group]:
-        """By prefix, what `prune` would sweep."""
-        ...
-
-    def add_usage(
-        self,
-        days: Iterable[UsageDay],
-        uses: Iterable[EntryUse],
-        refusals: Iterable[Refusals] = (),
-        notes: Iterable[Note] = (),
-    ) -> None:
-        """Adds counts to those kept, over all processes."""
-        ...
-
-    def usage(self) -> list[UsageDay]:
-        """Every count kept."""
-        ...
-
-    def refusals(self) -> list[Refusals]:
-        """How many values were not stored, and why."""
-        ...
-
-    def notes(self, tenant: str, prefix: str, key: bytes) -> list[Note]:
-        """What is noted of a key and of its prefix, newest first."""
-        ...
-
-    def likenesses(self, tenant: str, prefix: str) -> Iterator[Likeness]:
-        """What tells the entries of a prefix apart, read in pages as it is taken."""
-        ...
-
-    def entry(self, number: int) -> EntryInfo | None:
-        """The entry that a likeness is of, if it is still there."""
-        ...
-
-    def disk_bytes(self) -> int:
-        """Bytes the store takes up."""
-        ...
-
-    def look(self) -> None:
-        """Looks whether the store was removed or replaced; if so, it is open no more, and empty.
-
-        To be called every 250 ms by who answers from memory. Never blocks, never raises.
-        """
-        ...
-
-    def close(self) -> None:
-        """Finishes what was begun and lets go of the store. Calling it again is harmless."""
-        ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 import time
@@ -34,6 +33,8 @@ def boot_id() -> str:
 
 def _boot_session() -> str:
     """The name that macOS gives a boot."""
+    import ctypes
+
     name, size = ctypes.create_string_buffer(_NAME_BYTES), ctypes.c_size_t(_NAME_BYTES)
     system = ctypes.CDLL(None, use_errno=True)
     if system.sysctlbyname(b"kern.bootsessionuuid", name, ctypes.byref(size), None, 0):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
-from urllib.parse import quote
 
 import apsw
 
@@ -36,8 +35,7 @@ def connect(
     path: Path, *, flags: int = READ_WRITE, options: str = "", wait: WaitWhileBusy | None = None
 ) -> apsw.Connection:
     """A connection of its own for one thread; `options` are those of SQLite's file names."""
-    # Through bytes: a directory may have a name that is no text.
-    connection = apsw.Connection(f"file:{quote(bytes(path))}?{options}", flags=flags)
+    connection = apsw.Connection(f"file:{_quoted(path)}?{options}", flags=flags)
     for setting, value in _SETTINGS:
         connection.config(setting, value)
     for limit, most in _LIMITS:
@@ -79,7 +77,12 @@ class WaitWhileBusy:
 
 def mode_of(path: Path) -> str:
     """The option that gives a new file the permissions of `path` from its first moment on."""
-    return f"modeof={quote(bytes(path))}"
+    return f"modeof={_quoted(path)}"
+
+
+def _quoted(path: Path) -> str:
+    """A path for SQLite's URIs. By its bytes: a directory may have a name that is no text."""
+    return "".join(f"%{byte:02x}" for byte in bytes(path))
 
 
 def run(connection: apsw.Connection, sql: str, bindings: Any = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401

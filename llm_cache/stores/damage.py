@@ -48,4 +48,20 @@ def drop_if_damaged(connection: apsw.Connection, key: bytes) -> None:
             to_entry(row)
     except (DamagedRowError, UnicodeDecodeError):
         run(connection, "DELETE FROM entries WHERE key = ?", (key,))
-        run(connection, _COUNT_AGAIN)
+        count_again(connection)
+
+
+def is_sound(connection: apsw.Connection, table: str, number: int) -> bool:
+    """Whether a row of `entries` or of the trash is as it was written, or not there any more."""
+    sql = f"SELECT {ENTRY_COLUMNS} FROM {table} NOT INDEXED WHERE number = ?"  # noqa: S608 - our own names
+    try:
+        for row in run(connection, sql, (number,)):
+            to_entry(row)
+    except (DamagedRowError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def count_again(connection: apsw.Connection) -> None:
+    """Counts the totals anew; to be called in a write."""
+    run(connection, _COUNT_AGAIN)

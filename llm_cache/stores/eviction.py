@@ -1,4 +1,4 @@
-"""Which entries go when the SQLite file outgrows its limit: the expired, then the least used."""
+"""Which entries go when the SQLite file outgrows a limit: those not used for longest."""
 
 from __future__ import annotations
 
@@ -8,54 +8,91 @@ from typing import TYPE_CHECKING, Any, Final
 from llm_cache.stores.base import Group
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Sequence
+
     from llm_cache.stores.connection import Read
-    from llm_cache.stores.removal import Clause
 
 EVICT_TO: Final = 0.9
-"""Room is made down to this part of the limit, so that not every write has to make some."""
-_ROW_BYTES: Final = 1000
-"""What a row takes beside value and params: its other columns, its indexes, half-empty pages."""
-_COST: Final = f"size_bytes + length(params) + {_ROW_BYTES}"
+"""Room is made down to this part of the limit: not every write has to make some then, and indexes
+lose less than their share, since their pages stay partly empty."""
+PAGE: Final = 2000
+_BY_USE: Final = """
+SELECT number, used_at, size_bytes, generation_seconds, cost_usd FROM entries
+WHERE (used_at, number) > (?, ?) ORDER BY used_at, number LIMIT ?
+"""
+_USED: Final = """
+SELECT (page_count - freelist_count) * page_size,
+(SELECT count(*) FROM sqlite_schema WHERE rootpage > 0) * page_size
+FROM pragma_page_count, pragma_freelist_count, pragma_page_size
+"""
+_HELD: Final = """
+SELECT ifnull(sum(n), 0), ifnull(sum(bytes), 0) FROM (
+    SELECT sum(entries) AS n, sum(size_bytes) AS bytes FROM totals
+    UNION ALL SELECT count(*), sum(size_bytes) FROM trash)
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Eviction:
-    """What has to go: the expired, and the rows of these numbers."""
+class Room:
+    """How much of the file is in use, and about how much of that an entry takes.
 
-    expired: Group
-    evicted: Group
-    numbers: tuple[int, ...]
+    Beside its value every entry has other columns, places in indexes and half-empty pages: all of
+    the file that is neither value nor empty table, shared out evenly.
+    """
 
+    used_bytes: int
+    beside_value_bytes: float
 
-def trash_bytes(read: Read) -> int:
-    """About what the trash takes of the file."""
-    rows = read(f"SELECT ifnull(sum({_COST}), 0) FROM trash")  # noqa: S608 - our own names
-    return int(rows[0][0]) if rows else 0  # where the file is gone
+    @classmethod
+    def measured(cls, read: Read) -> Room:
+        """As it is now."""
+        used_bytes, empty_bytes = _first(read(_USED), (0, 0))
+        entries, value_bytes = _first(read(_HELD), (0, 0))
+        beside = max(used_bytes - empty_bytes - value_bytes, 0)
+        return cls(int(used_bytes), beside / max(entries, 1))
 
-
-def plan(read: Read, expired: list[Clause], excess_bytes: int) -> Eviction:
-    """What has to go for the file to lose about `excess_bytes`, if `expired` goes first."""
-    where, bindings = _any_of(expired)
-    measures = (
-        "count(*), ifnull(sum(size_bytes), 0), ifnull(sum(generation_seconds), 0.0), "
-        f"ifnull(sum({_COST}), 0)"
-    )
-    found = read(f"SELECT {measures} FROM entries WHERE number IN ({where})", bindings)  # noqa: S608
-    nothing: tuple[Any, ...] = (0, 0, 0.0, 0)
-    *swept, swept_bytes = found[0] if found else nothing
-    # Row by row up to where enough has gone: a running sum, so that no more is read than goes.
-    rows = read(
-        "SELECT number, size_bytes, seconds FROM ("  # noqa: S608 - our own conditions
-        f"SELECT number, size_bytes, ifnull(generation_seconds, 0.0) AS seconds, {_COST} AS cost, "
-        f"sum({_COST}) OVER (ORDER BY used_at, number) AS freed FROM entries "
-        f"WHERE number NOT IN ({where})) WHERE freed - cost < ?",
-        (*bindings, excess_bytes - swept_bytes),
-    )
-    evicted = Group("evicted", len(rows), sum(row[1] for row in rows), sum(row[2] for row in rows))
-    return Eviction(Group("expired", *swept), evicted, tuple(row[0] for row in rows))
+    def taken_by(self, groups: Iterable[Group]) -> float:
+        """About how many bytes of the file come free when these groups go."""
+        return sum(group.size_bytes + group.entries * self.beside_value_bytes for group in groups)
 
 
-def _any_of(conditions: list[Clause]) -> Clause:
-    parts = [f"SELECT number FROM entries WHERE {where}" for where, _ in conditions]  # noqa: S608
-    bindings = tuple(value for _, values in conditions for value in values)
-    return " UNION ALL ".join(parts) or "SELECT 0 WHERE false", bindings
+def used_bytes(read: Read) -> int:
+    """Bytes of the file that are in use."""
+    return int(_first(read(_USED), (0, 0))[0])
+
+
+def least_used(
+    read: Read, room: Room, excess_bytes: float, going: Container[int]
+) -> tuple[Group, tuple[int, ...]]:
+    """Those that have to go for the file to lose about `excess_bytes`, and their numbers.
+
+    `going` are numbers of entries that go anyway.
+    """
+    numbers: list[int] = []
+    pages: list[Group] = []
+    place: tuple[Any, ...] = (float("-inf"), 0)
+    while excess_bytes > 0:
+        page = read(_BY_USE, (*place, PAGE))
+        taken: list[Group] = []
+        for number, _, size_bytes, seconds, usd in page:
+            if number in going:
+                continue
+            numbers.append(number)
+            taken.append(_alone(size_bytes, seconds, usd))
+            excess_bytes -= room.taken_by(taken[-1:])
+            if excess_bytes <= 0:
+                break
+        pages.append(Group.total("evicted", taken))
+        if len(page) < PAGE:
+            break
+        place = (page[-1][1], page[-1][0])
+    return Group.total("evicted", pages), tuple(numbers)
+
+
+def _alone(size_bytes: int, seconds: float | None, usd: float | None) -> Group:
+    untimed, unpriced = int(seconds is None), int(usd is None)
+    return Group("evicted", 1, size_bytes, seconds or 0.0, usd or 0.0, untimed, unpriced)
+
+
+def _first(rows: Sequence[tuple[Any, ...]], otherwise: tuple[Any, ...]) -> tuple[Any, ...]:
+    return rows[0] if rows else otherwise  # none where the file is gone

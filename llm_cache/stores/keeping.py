@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from llm_cache.stores import leases
 from llm_cache.stores.connection import run
 from llm_cache.stores.damage import GET, drop_if_damaged
 from llm_cache.stores.removal import add_to_totals, remove
 from llm_cache.stores.rows import INSERT, DamagedRowError, to_entry, to_row
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import apsw
 
     from llm_cache.entry import Entry
@@ -25,6 +28,21 @@ def keep(connection: apsw.Connection, entry: Entry) -> None:
     run(connection, INSERT, to_row(entry))
     sizes = (1, len(entry.body), entry.value_bytes)
     add_to_totals(connection, entry.tenant, entry.prefix, *sizes)
+
+
+def keep_newer(connection: apsw.Connection, entries: Iterable[Entry]) -> list[Entry]:
+    """Writes those entries of which there is none that is as new; which those are.
+
+    Who is generating for one of their keys will not have it kept.
+    """
+    kept: list[Entry] = []
+    for entry in entries:
+        there = find_sound(connection, entry.key)
+        if there is None or there.created_at < entry.created_at:
+            leases.drop(connection, ("key = ?", (entry.key,)))
+            keep(connection, entry)
+            kept.append(entry)
+    return kept
 
 
 def keep_salvaged(connection: apsw.Connection, entry: Entry) -> bool:

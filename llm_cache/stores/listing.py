@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from llm_cache.stores.connection import Read
 
 PAGE: Final = 500
+_ID_BYTES: Final = ID_DIGITS // 2
+_PLACE: Final = "number, created_at"
+_COLUMNS: Final = f"""{INFO_COLUMNS},
+(SELECT max(key) FROM entries AS e WHERE e.key < entries.key),
+(SELECT min(key) FROM entries AS e WHERE e.key > entries.key), {_PLACE}"""  # noqa: S608
+_NEIGHBOURS: Final = slice(-4, -2)
 LIKENESSES_AT_ONCE: Final = 20_000
 
 
@@ -32,8 +38,8 @@ def pages(
     left = limit
     for part in parts:
         for row in _rows(read, part, left):
-            if is_well_typed(row[1:]):
-                yield to_info(row[1:], id_digits=_id_digits(read, row[1]))
+            if is_well_typed(row):
+                yield to_info(row, id_digits=id_digits(row))
             left = None if left is None else left - 1
         if left == 0:
             return
@@ -59,9 +65,9 @@ def likenesses(read: Read, tenant: str, prefix: str) -> Iterator[Likeness]:
 def by_number(read: Read, number: int) -> EntryInfo | None:
     """The entry of a row, if it is still there and readable."""
     rows = _readable(read, "WHERE number = ?", (number,))
-    if not rows or not is_well_typed(rows[0][1:]):
+    if not rows or not is_well_typed(rows[0]):
         return None
-    return to_info(rows[0][1:], id_digits=_id_digits(read, rows[0][1]))
+    return to_info(rows[0], id_digits=id_digits(rows[0]))
 
 
 def _is_by_key(which: Selection) -> bool:
@@ -83,12 +89,15 @@ def _rows(read: Read, which: Selection, limit: int | None) -> Iterator[tuple[Any
         size = PAGE if left is None else min(PAGE, left)
         tail = f"WHERE {where}{after} ORDER BY created_at DESC, number DESC LIMIT ?"
         page = (*bindings, *position, size)
-        places = read(f"SELECT number, created_at FROM entries {tail}", page)  # noqa: S608
-        yield from _readable(read, tail, page)
-        if len(places) < size:
-            return
+        rows = _readable(read, tail, page)
+        yield from rows
+        places = rows
+        if len(rows) < size:  # the last page, or one with rows that cannot be read
+            places = read(f"SELECT {_PLACE} FROM entries {tail}", page)  # noqa: S608
+            if len(places) < size:
+                return
         left = None if left is None else left - size
-        number, created_at = places[-1]
+        number, created_at = places[-1][-2:]
         # The first half is what the index can seek to.
         after = " AND created_at <= ? AND (created_at < ? OR number < ?)"
         position = (created_at, created_at, number)
@@ -97,7 +106,7 @@ def _rows(read: Read, which: Selection, limit: int | None) -> Iterator[tuple[Any
 def _readable(read: Read, tail: str, bindings: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     """The rows of a query, without those in which a text is none any more."""
     try:
-        return read(f"SELECT number, {INFO_COLUMNS} FROM entries {tail}", bindings)  # noqa: S608
+        return read(f"SELECT {_COLUMNS} FROM entries {tail}", bindings)  # noqa: S608
     except StoreError as error:
         if not is_damage_of_row(error.__cause__):
             raise
@@ -108,15 +117,12 @@ def _readable(read: Read, tail: str, bindings: tuple[Any, ...]) -> list[tuple[An
     return [row for number in numbers for row in _readable(read, one, number)]
 
 
-def _id_digits(read: Read, key: bytes) -> int:
-    """How many hex digits of `key` tell it from its neighbours in the order of keys; 8 at least."""
-    neighbours = read(
-        "SELECT (SELECT max(key) FROM entries WHERE key < ?1), "
-        "(SELECT min(key) FROM entries WHERE key > ?1)",
-        (key,),
-    )
-    digits, shared = key.hex(), 0
-    for neighbour in filter(None, itertools.chain(*neighbours)):
-        other = neighbour.hex()
-        shared = max(shared, next(i for i in range(64) if digits[i] != other[i]))
-    return max(ID_DIGITS, shared + 1)
+def id_digits(row: tuple[Any, ...]) -> int:
+    """How many hex digits of a key tell it from its neighbours in the order of keys; 8 at least."""
+    key = row[0]
+    most = ID_DIGITS
+    for neighbour in row[_NEIGHBOURS]:
+        if neighbour is not None and neighbour[:_ID_BYTES] == key[:_ID_BYTES]:
+            digits, other = key.hex(), neighbour.hex()
+            most = max(most, next(i for i in range(64) if digits[i] != other[i]) + 1)
+    return most

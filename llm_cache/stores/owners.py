@@ -44,19 +44,7 @@ class Owner:
 
     def is_alive(self, name: str) -> bool:
         """Whether the process of that name still lives; a name that is none is dead."""
-        if name in _own:
-            return True
-        if not _NAME.fullmatch(name):
-            return False
-        try:
-            fd = os.open(self._directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError as error:
-            # Whoever cannot be looked at, for want of descriptors say, is not dead for that.
-            return error.errno not in {errno.ENOENT, errno.ELOOP}
-        try:
-            return _is_locked(fd)
-        finally:
-            os.close(fd)
+        return _is_alive(self._directory, name)
 
     def is_in_place(self) -> bool:
         """Whether others still find this name."""
@@ -91,10 +79,40 @@ class Owner:
 
     def _sweep(self) -> None:
         """Removes the files of the dead."""
-        for path in self._directory.iterdir():
-            if _NAME.fullmatch(path.name) and not self.is_alive(path.name):
-                with suppress(OSError):
-                    path.unlink()
+        _, dead = look(self._directory.parent)
+        for path in dead:
+            with suppress(OSError):
+                path.unlink()
+
+
+def look(directory: Path) -> tuple[list[str], list[Path]]:
+    """The names of those that live, and the files that the dead have left."""
+    live: list[str] = []
+    dead: list[Path] = []
+    for path in sorted((directory / DIRECTORY_NAME).iterdir()):
+        if not _NAME.fullmatch(path.name):
+            continue
+        if _is_alive(path.parent, path.name):
+            live.append(path.name)
+        else:
+            dead.append(path)
+    return live, dead
+
+
+def _is_alive(owners: Path, name: str) -> bool:
+    if name in _own:
+        return True
+    if not _NAME.fullmatch(name):
+        return False
+    try:
+        fd = os.open(owners / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        # Whoever cannot be looked at, for want of descriptors say, is not dead for that.
+        return error.errno not in {errno.ENOENT, errno.ELOOP}
+    try:
+        return _is_locked(fd)
+    finally:
+        os.close(fd)
 
 
 def forget_after_fork() -> None:

@@ -11,12 +11,19 @@ from llm_cache.stores.connection import run
 from llm_cache.stores.rows import STORED_COLUMNS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import apsw
 
     from llm_cache.policy_table import Policy
     from llm_cache.stores.connection import Read
 
 _ALL: Final = "true"
+_MEASURED: Final = "size_bytes, generation_seconds, cost_usd"
+MEASURES: Final = """count(*), ifnull(sum(size_bytes), 0),
+ifnull(sum(generation_seconds), 0.0), ifnull(sum(cost_usd), 0.0),
+count(*) - count(generation_seconds), count(*) - count(cost_usd)"""
+"""The fields of a `Group` but for its reason, of some rows."""
 Clause = tuple[str, tuple[Any, ...]]
 """A condition on `entries` and its bindings."""
 
@@ -86,12 +93,27 @@ def _expired_by(ttl: str, policy: Policy, cut: float) -> Clause:
     return f"created_at + {ttl} * (1 - ? * share_of(key)) <= ?", (policy.ttl_jitter, cut)
 
 
-def measure(read: Read, condition: Clause, why: str) -> Group:
-    """How much a condition selects."""
+def unless(condition: Clause, others: Iterable[Clause]) -> Clause:
+    """What a condition selects and none of the others does."""
+    parts = [condition, *others]
+    where = " AND NOT ".join(f"({where})" for where, _ in parts)
+    return where, tuple(value for _, bindings in parts for value in bindings)
+
+
+def measure(
+    read: Read,
+    condition: Clause,
+    why: str,
+    *,
+    look_at: int | None = None,
+    table: str = "entries",
+) -> Group:
+    """How much a condition selects; with `look_at`, of so many entries at most."""
     where, bindings = condition
-    measures = "count(*), ifnull(sum(size_bytes), 0), ifnull(sum(generation_seconds), 0.0)"
-    sql = f"SELECT {measures} FROM entries WHERE {where}"  # noqa: S608 - our own conditions, values are bound
-    rows = read(sql, bindings)  # none where the file is gone
+    selected = f"SELECT {_MEASURED} FROM {table} WHERE {where} LIMIT ?"  # noqa: S608 - our own conditions, values are bound
+    limit = -1 if look_at is None else look_at
+    rows = read(f"SELECT {MEASURES} FROM ({selected})", (*bindings, limit))  # noqa: S608 - as above
+    # None where the file is gone.
     return Group(why, *rows[0]) if rows else Group(why, 0, 0)
 
 
@@ -107,15 +129,8 @@ def remove(
             f"SELECT ?, {STORED_COLUMNS} FROM entries WHERE {where}",
             (keep_at, *bindings),
         )
-    counts = "count(*), ifnull(sum(size_bytes), 0), ifnull(sum(generation_seconds), 0.0)"
-    gone = run(connection, f"SELECT {counts} FROM entries WHERE {where}", bindings)[0]  # noqa: S608
-    # All inside SQLite: in a damaged row even a prefix may be no text.
-    run(
-        connection,
-        f"{_ADD_TO_TOTALS} SELECT tenant, prefix, -count(*), -sum(size_bytes), -sum(value_bytes) "  # noqa: S608
-        f"FROM entries WHERE {where} GROUP BY 1, 2 {_SUM_UP}",
-        bindings,
-    )
+    gone = run(connection, f"SELECT {MEASURES} FROM entries WHERE {where}", bindings)[0]  # noqa: S608
+    add_up(connection, "entries", condition, sign="-")
     if where == _ALL:
         run(connection, "DELETE FROM entries")  # without a condition SQLite need not read the rows
     else:
@@ -129,6 +144,20 @@ _SUM_UP: Final = """
 ON CONFLICT DO UPDATE SET entries = entries + excluded.entries,
 size_bytes = size_bytes + excluded.size_bytes, value_bytes = value_bytes + excluded.value_bytes
 """
+
+
+def add_up(connection: apsw.Connection, table: str, condition: Clause, *, sign: str = "") -> None:
+    """Adds what a condition selects of a table to the totals, or takes it off with a `-`.
+
+    All inside SQLite: in a damaged row even a prefix may be no text.
+    """
+    where, bindings = condition
+    run(
+        connection,
+        f"{_ADD_TO_TOTALS} SELECT tenant, prefix, {sign}count(*), {sign}sum(size_bytes), "  # noqa: S608
+        f"{sign}sum(value_bytes) FROM {table} WHERE {where} GROUP BY 1, 2 {_SUM_UP}",
+        bindings,
+    )
 
 
 def add_to_totals(

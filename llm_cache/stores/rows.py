@@ -7,6 +7,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.entry import Entry, EntryInfo
+from llm_cache.keys import ID_DIGITS
 from llm_cache.params import digest_params
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def is_well_typed(row: Sequence[Any]) -> bool:
     return all(map(isinstance, row[:_INFO_END], _TYPES)) and row[_HITS] >= 0
 
 
-def to_info(row: Sequence[Any], *, id_digits: int) -> EntryInfo:
+def to_info(row: Sequence[Any], *, id_digits: int = ID_DIGITS) -> EntryInfo:
     """What a row of `INFO_COLUMNS` tells of an entry."""
     info: list[Any] = [*row[:_INFO_END], id_digits]
     info[_REDACTED] = bool(info[_REDACTED])

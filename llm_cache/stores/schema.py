@@ -204,6 +204,11 @@ def prepare(connection: apsw.Connection, *, path: str) -> None:
         run(connection, "PRAGMA journal_mode = WAL")
     if version < len(MIGRATIONS):
         _migrate(connection, path)
+    refuse_other_tables(connection, path)
+
+
+def refuse_other_tables(connection: apsw.Connection, path: str) -> None:
+    """Raises StoreError if the file, of the newest schema, has more or other tables than ours."""
     if _tables(connection) != _tables_as_made():
         msg = (
             f"{path} has tables, triggers or views that are not ours: "

@@ -9,15 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from llm_cache.errors import StoreError
-from llm_cache.stores import leases, rescue, usage
+from llm_cache.stores import leases, rescue, trash, usage
 from llm_cache.stores import notes as noted
-from llm_cache.stores.base import Removed, Selection, Total
+from llm_cache.stores.base import PLAIN, Removed, Selection, Total
 from llm_cache.stores.connection import BUSY_WAIT_S, store_errors
 from llm_cache.stores.damage import GET, drop_if_damaged, is_damage_of_file, is_damage_of_row
-from llm_cache.stores.keeping import keep, keep_salvaged
+from llm_cache.stores.eviction import used_bytes
+from llm_cache.stores.keeping import keep, keep_newer, keep_salvaged
 from llm_cache.stores.lessor import Lessor
 from llm_cache.stores.listing import by_number, likenesses, pages
 from llm_cache.stores.live import LiveDatabase
+from llm_cache.stores.pruning import Pruner
 from llm_cache.stores.room import Room
 from llm_cache.stores.rows import DamagedRowError, to_entry
 from llm_cache.stores.sweeping import Sweeper
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
         Likeness,
         Note,
         Refusals,
+        Sweep,
+        Trashed,
+        Unused,
         UsageDay,
     )
 
@@ -92,10 +97,10 @@ class SqliteStore:
             self._read,
             self._write,
             self._room,
-            max_bytes=max_bytes,
             truncate_log=self._live.truncate_log,
             clock=clock,
         )
+        self._pruner = Pruner(self._sweeper, self._read, max_bytes=max_bytes)
         self.lessor: Final = Lessor(self._live, self._writer, lease_s)
         self._clock = clock
         self.damaged_rows = 0
@@ -175,11 +180,9 @@ class SqliteStore:
             return True
 
         try:
-            with store_errors("write to", self.path):
-                self._live.open()
-                self._room.check(entry.size_bytes)
+            self._make_sure_of_room(entry.size_bytes)
             was_kept = self._write("write to", write)
-        except StoreError:
+        except BaseException:  # whatever it is, nobody is to wait for what will not come
             if lease is not None:
                 with suppress(StoreError):
                     self.release(lease)
@@ -193,15 +196,34 @@ class SqliteStore:
         """Drops entries, at once for every later `get`; `keep` moves them to the trash."""
         return self._sweeper.remove(which, keep=keep)
 
-    def prune(self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool) -> Removed:
-        """Drops what is expired at `now` under the policy of its prefix, and old trash."""
-        return self._sweeper.prune(policy_of, now, dry_run=dry_run)
+    def trashed(self, which: Selection) -> Iterator[Trashed]:
+        """What is in the trash of a selection, the last removed first, read as it is taken."""
+        return trash.pages(self._read, which)
+
+    def restore(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Takes entries back from the trash, but for those of which there is a newer one."""
+        return self._write("write to", lambda c: trash.restore(c, keys))
+
+    def merge(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Keeps entries where there is none that is as new; which those are."""
+        self._make_sure_of_room(sum(entry.size_bytes for entry in entries))
+        return self._write("write to", lambda c: keep_newer(c, entries))
+
+    def trash_totals(self) -> list[Total]:
+        """What is in the trash, by tenant and prefix."""
+        return trash.totals(self._read)
+
+    def prune(
+        self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool, sweep: Sweep = PLAIN
+    ) -> Removed:
+        """Drops what is of no use at `now`, and what is too much."""
+        return self._pruner.prune(policy_of, now, sweep, dry_run=dry_run)
 
     def make_room(
         self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool
     ) -> Removed:
-        """Brings the store under its size limit: old trash, the expired, then the least used."""
-        return self._sweeper.make_room(policy_of, now, dry_run=dry_run)
+        """As `prune`, if the store is over its size limit."""
+        return self._pruner.make_room(policy_of, now, dry_run=dry_run)
 
     def select(self, which: Selection, *, limit: int | None = None) -> Iterator[EntryInfo]:
         """The entries of a selection by prefix, newest first, read in pages as they are taken."""
@@ -213,9 +235,11 @@ class SqliteStore:
         sql = "SELECT tenant, prefix, entries, size_bytes, value_bytes FROM totals ORDER BY 2, 1"
         return [Total(*row) for row in self._read(sql)]
 
-    def expired(self, policy_of: Callable[[str], Policy], now: float) -> dict[str, Group]:
+    def expired(
+        self, policy_of: Callable[[str], Policy], now: float, *, look_at: int | None = None
+    ) -> dict[str, Group]:
         """By prefix, what `prune` would sweep."""
-        return self._sweeper.expired(policy_of, now)
+        return self._sweeper.expired(policy_of, now, look_at)
 
     def add_usage(
         self,
@@ -225,14 +249,8 @@ class SqliteStore:
         notes: Iterable[Note] = (),
     ) -> None:
         """Adds counts to those kept, over all processes."""
-        taken = list(days), list(uses), list(refusals)
-        taken_notes = list(notes)
-
-        def write(connection: apsw.Connection) -> None:
-            usage.add(connection, *taken)
-            noted.add(connection, taken_notes)
-
-        self._write("write to", write)
+        taken = list(days), list(uses), list(refusals), list(notes)
+        self._write("write to", lambda c: usage.add(c, *taken))
 
     def usage(self) -> list[UsageDay]:
         """Every count kept."""
@@ -241,6 +259,10 @@ class SqliteStore:
     def refusals(self) -> list[Refusals]:
         """How many values were not stored, and why."""
         return usage.read_refusals(self._read)
+
+    def unused(self, made_before: float, look_at: int) -> list[Unused]:
+        """How many were never hit of those that were made or used longest ago."""
+        return usage.unused(self._read, made_before, look_at)
 
     def notes(self, tenant: str, prefix: str, key: bytes) -> list[Note]:
         """What is noted of a key and of its prefix, newest first."""
@@ -258,7 +280,7 @@ class SqliteStore:
         """Bytes of the file that are in use, and of its write-ahead log."""
         log = self.path.with_name(FILE_NAME + "-wal")
         with store_errors("measure", self.path):
-            return self._sweeper.used_bytes() + (log.stat().st_size if log.exists() else 0)
+            return used_bytes(self._read) + (log.stat().st_size if log.exists() else 0)
 
     def close(self) -> None:
         """Finishes what was begun, for up to 5 s, and lets go of the file."""
@@ -276,16 +298,21 @@ class SqliteStore:
         with store_errors("read", self.path):
             return self._live.read(sql, bindings, wait_s=wait_s)
 
+    def _make_sure_of_room(self, size_bytes: int) -> None:
+        with store_errors("write to", self.path):
+            self._live.open()
+            self._room.check(size_bytes)
+
     def _write(self, doing: str, write: Callable[[apsw.Connection], T]) -> T:
         with store_errors(doing, self.path):
             self._live.open()
             try:
-                return self._writer.submit(write).result()
+                return self._writer.carry_out(write)
             except Exception as error:
                 if not (is_damage_of_file(error) and self._live.mend(error)):
                     raise
             self._live.open()
-            return self._writer.submit(write).result()
+            return self._writer.carry_out(write)
 
     def _salvage(self, aside: Path) -> None:
         """Takes over what is sound in a damaged file, until something is invalidated."""

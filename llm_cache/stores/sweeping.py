@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import logging
+import math
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
 
 from llm_cache.errors import StoreError
-from llm_cache.stores import eviction, leases, notes
-from llm_cache.stores.base import EVERYTHING, TRASH_KEPT_S, Group, Removed
+from llm_cache.stores import leases, notes, trash
+from llm_cache.stores.base import TRASH_KEPT_S, Group, Removed, Selection
 from llm_cache.stores.connection import run
+from llm_cache.stores.eviction import used_bytes
 from llm_cache.stores.removal import Clause, clause, expired_clauses, measure, remove
 from llm_cache.stores.room import is_full
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     import apsw
 
     from llm_cache.policy_table import Policy
-    from llm_cache.stores.base import Selection
     from llm_cache.stores.connection import Read
     from llm_cache.stores.room import Room
 
@@ -30,6 +31,7 @@ T = TypeVar("T")
 AT_ONCE: Final = 500
 """Entries removed in one transaction: short ones, so that nobody waits for long."""
 AT_ONCE_WHEN_FULL: Final = 25
+_SHRINK: Final = "PRAGMA incremental_vacuum(1000)"
 _log: Final = logging.getLogger("llm_cache")
 
 
@@ -41,8 +43,12 @@ class Write(Protocol):
         ...
 
 
-def _nothing(_: apsw.Connection) -> None:
-    pass
+def nothing(_: object) -> None:
+    """Does nothing."""
+
+
+OnSwept: TypeAlias = "Callable[[Group], object]"
+"""Told of what went, transaction by transaction."""
 
 
 class Sweeper:
@@ -54,14 +60,12 @@ class Sweeper:
         write: Write,
         room: Room,
         *,
-        max_bytes: int,
         truncate_log: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
         self._read = read
         self._write = write
         self._room = room
-        self._max_bytes = max_bytes
         self._truncate_log = truncate_log
         self._clock = clock
 
@@ -77,67 +81,75 @@ class Sweeper:
             )
             for part in _parts(which)
         ]
-        if which == EVERYTHING and not keep:
-            self._write("delete from", lambda c: run(c, "DELETE FROM trash"))
-        self._give_back()
-        return Removed(summed(groups))
+        gone = None
+        if keep:
+            self.empty_trash(now - TRASH_KEPT_S, None)
+        if which == Selection(tenant=which.tenant) and not keep:
+            gone = self.empty_trash(math.inf, which.tenant)
+        self.give_back()
+        return Removed(summed(groups), gone)
 
-    def prune(self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool) -> Removed:
-        """Drops what is expired, old trash, and leases of the dead."""
-        if dry_run:
-            return Removed(summed(self.expired(policy_of, now).values()))
-        groups = [
-            self._sweep(condition, "expired")
-            for prefix in self.prefixes()
-            for condition in expired_clauses(prefix, policy_of(prefix), now)
-        ]
-        self._empty_trash(now - TRASH_KEPT_S)
-        self._write("delete from", leases.sweep)
-        self._write("delete from", lambda c: notes.sweep(c, now))
-        self._give_back()
-        return Removed(summed(groups))
-
-    def make_room(
-        self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool
-    ) -> Removed:
-        """Brings the file under its limit: old trash, the expired, then the least used."""
-        used_bytes = self.used_bytes()
-        if used_bytes <= self._max_bytes:
-            return Removed()
-        if not dry_run:
-            self._empty_trash(now)
-        used_bytes = self.used_bytes() - eviction.trash_bytes(self._read)
-        if used_bytes <= self._max_bytes:
-            return Removed()
-        expired = [c for p in self.prefixes() for c in expired_clauses(p, policy_of(p), now)]
-        excess_bytes = used_bytes - int(self._max_bytes * eviction.EVICT_TO)
-        plan = eviction.plan(self._read, expired, excess_bytes)
-        if dry_run:
-            return Removed((plan.expired, plan.evicted))
-        groups = list(self.prune(policy_of, now, dry_run=False).groups)
-        for some in _batched(plan.numbers):
+    def take_out(self, numbers: tuple[int, ...], why: str, on_swept: OnSwept) -> Group:
+        """Drops the entries of these numbers, in short transactions."""
+        groups: list[Group] = []
+        for some in _batched(numbers):
             which: Clause = (f"number IN ({', '.join('?' * len(some))})", some)
-            groups.append(self._take_out(which, "evicted"))
-        self._give_back()
-        return Removed(summed(groups))
+            groups.append(self._take_out(which, why))
+            on_swept(groups[-1])
+        return Group.total(why, groups)
 
-    def expired(self, policy_of: Callable[[str], Policy], now: float) -> dict[str, Group]:
-        """By prefix, what `prune` would sweep."""
+    def sweep(
+        self,
+        condition: Clause,
+        why: str,
+        *,
+        on_swept: OnSwept = nothing,
+        keep_at: float | None = None,
+        at_once: int = AT_ONCE,
+    ) -> Group:
+        """Drops what a condition selects, in short transactions, so that nobody waits for long.
+
+        With `keep_at`, an instant, it goes to the trash. `on_swept` is told of each transaction.
+        """
+        where, bindings = condition
+
+        def some(at_once: int, connection: apsw.Connection) -> Group:
+            these = f"number IN (SELECT number FROM entries WHERE {where} LIMIT {at_once})"  # noqa: S608
+            return remove(connection, (these, bindings), why, keep_at=keep_at)
+
+        return Group.total(why, self._in_parts(some, on_swept, at_once))
+
+    def empty_trash(
+        self, until: float, tenant: str | None = None, on_swept: OnSwept = nothing
+    ) -> Group:
+        """Forgets what was removed until an instant, of all or of one tenant."""
+        condition = trash.removed_until(until, tenant)
+
+        def some(at_once: int, connection: apsw.Connection) -> Group:
+            return trash.forget(connection, condition, at_once)
+
+        if not self.is_there(condition, table="trash"):
+            return Group("trash", 0, 0)
+        return Group.total("trash", self._in_parts(some, on_swept, AT_ONCE))
+
+    def is_there(self, condition: Clause, *, table: str = "entries") -> bool:
+        """Whether a condition selects anything: a write that has nothing to do is one too many."""
+        where, bindings = condition
+        return bool(self._read(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1", bindings))  # noqa: S608
+
+    def expired(
+        self, policy_of: Callable[[str], Policy], now: float, look_at: int | None = None
+    ) -> dict[str, Group]:
+        """By prefix, what `prune` would sweep; with `look_at`, so many entries of it at most."""
         found: dict[str, Group] = {}
+        left = look_at
         for prefix in self.prefixes():
-            conditions = expired_clauses(prefix, policy_of(prefix), now)
-            groups = [measure(self._read, c, "expired") for c in conditions]
+            groups: list[Group] = []
+            for condition in expired_clauses(prefix, policy_of(prefix), now):
+                groups.append(measure(self._read, condition, "expired", look_at=left))
+                left = None if left is None else left - groups[-1].entries
             found[prefix] = summed(groups)[0]
         return {prefix: group for prefix, group in found.items() if group.entries}
-
-    def used_bytes(self) -> int:
-        """Bytes of the file that are in use."""
-        sql = (
-            "SELECT (page_count - freelist_count) * page_size "
-            "FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
-        )
-        rows = self._read(sql)
-        return int(rows[0][0]) if rows else 0
 
     def _take_out(
         self,
@@ -145,7 +157,7 @@ class Sweeper:
         why: str,
         *,
         keep_at: float | None = None,
-        before: Callable[[apsw.Connection], None] = _nothing,
+        before: Callable[[apsw.Connection], None] = nothing,
     ) -> Group:
         """Drops what a condition selects in one transaction, or in several if the disk is full.
 
@@ -163,19 +175,15 @@ class Sweeper:
                 raise
         self._free_reserve()
         self._write("delete from", before)
-        return self._sweep(condition, why, keep_at=keep_at, at_once=AT_ONCE_WHEN_FULL)
+        return self.sweep(condition, why, keep_at=keep_at, at_once=AT_ONCE_WHEN_FULL)
 
-    def _sweep(
-        self, condition: Clause, why: str, *, keep_at: float | None = None, at_once: int = AT_ONCE
-    ) -> Group:
-        """Drops what a condition selects, in short transactions, so that nobody waits for long."""
-        where, bindings = condition
-        groups: list[Group] = []
+    def _in_parts(
+        self, take: Callable[[int, apsw.Connection], Group], on_swept: OnSwept, at_once: int
+    ) -> Iterator[Group]:
+        """What goes by `take`, which takes so many at most, until there is nothing more."""
         while True:
-            some = f"number IN (SELECT number FROM entries WHERE {where} LIMIT {at_once})"  # noqa: S608
-            write = partial(remove, condition=(some, bindings), why=why, keep_at=keep_at)
             try:
-                groups.append(self._write("delete from", write))
+                group = self._write("delete from", partial(take, at_once))
             except StoreError as error:
                 if not is_full(error.__cause__) or at_once == AT_ONCE_WHEN_FULL:
                     raise
@@ -184,8 +192,10 @@ class Sweeper:
                 continue
             if at_once == AT_ONCE_WHEN_FULL:
                 self._truncate_log()
-            if groups[-1].entries < at_once:
-                return summed(groups)[0]
+            on_swept(group)
+            yield group
+            if group.entries < at_once:
+                return
 
     def _free_reserve(self) -> None:
         _log.warning("the disk is full: the reserve is used to remove entries")
@@ -196,14 +206,50 @@ class Sweeper:
         """Every prefix of which there are entries."""
         return [row[0] for row in self._read("SELECT DISTINCT prefix FROM totals ORDER BY prefix")]
 
-    def _empty_trash(self, before: float) -> None:
-        sql = "DELETE FROM trash WHERE removed_at <= ?"
-        self._write("delete from", lambda c: run(c, sql, (before,)))
+    def move_together(self, down_to_bytes: float) -> None:
+        """Fills up pages that are partly empty, in short transactions, until the file is so small.
 
-    def _give_back(self) -> None:
+        Where entries go that stood between others their pages stay, with room that no new entry
+        takes: those are put behind the last one.
+        """
+        with suppress(StoreError):  # what was removed is removed all the same
+            last = self._read("SELECT ifnull(max(number), 0) FROM entries")
+            while last and used_bytes(self._read) > down_to_bytes:
+                if not self._write("write to", partial(_put_behind, until=last[0][0])):
+                    return
+
+    def sweep_leftovers(self, now: float) -> None:
+        """Drops leases of the dead and old notes."""
+        self._write("delete from", leases.sweep)
+        self._write("delete from", lambda c: notes.sweep(c, now))
+
+    def give_back(self) -> None:
         """Gives pages that have come free back to the file system, a few at a time."""
         with suppress(StoreError):  # what was removed is removed all the same
-            self._write("shrink", lambda c: run(c, "PRAGMA incremental_vacuum(1000)"))
+            self._write("shrink", lambda c: run(c, _SHRINK))
+
+    def give_all_back(self) -> None:
+        """Gives all of them back, in short transactions."""
+        left = self._free_pages()
+        while left:
+            self.give_back()
+            before, left = left, self._free_pages()
+            if left >= before:
+                return  # somebody else frees more, or it cannot be done
+
+    def _free_pages(self) -> int:
+        rows = self._read("PRAGMA freelist_count")
+        return int(rows[0][0]) if rows else 0
+
+
+def _put_behind(connection: apsw.Connection, until: int) -> int:
+    """Moves the first entries, of numbers up to `until`, behind the last one; how many."""
+    [[last]] = run(connection, "SELECT ifnull(max(number), 0) FROM entries")
+    first = "SELECT number FROM entries WHERE number <= ? ORDER BY number LIMIT ?"
+    numbers = run(connection, first, (until, AT_ONCE))
+    for new, (number,) in enumerate(numbers, last + 1):
+        run(connection, "UPDATE entries SET number = ? WHERE number = ?", (new, number))
+    return len(numbers)
 
 
 def _void(connection: apsw.Connection, which: Selection, now: float) -> None:
@@ -226,13 +272,7 @@ def _batched(items: tuple[T, ...]) -> list[tuple[T, ...]]:
 
 def summed(groups: Iterable[Group]) -> list[Group]:
     """One group for each reason, in the order the reasons first come."""
-    sums: dict[str, Group] = {}
-    for g in groups:
-        s = sums.get(g.why, Group(g.why, 0, 0))
-        sums[g.why] = Group(
-            g.why,
-            s.entries + g.entries,
-            s.size_bytes + g.size_bytes,
-            s.generation_seconds + g.generation_seconds,
-        )
-    return list(sums.values())
+    parts: dict[str, list[Group]] = {}
+    for group in groups:
+        parts.setdefault(group.why, []).append(group)
+    return [Group.total(why, some) for why, some in parts.items()]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
-from llm_cache.stores.base import Counts, EntryUse, Refusals, UsageDay
+from llm_cache.stores import notes as noted
+from llm_cache.stores.base import Counts, EntryUse, Note, Refusals, Unused, UsageDay
 from llm_cache.stores.connection import run
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ def add(
     days: Iterable[UsageDay],
     uses: Iterable[EntryUse],
     refusals: Iterable[Refusals],
+    notes: Iterable[Note],
 ) -> None:
-    """Adds counts to those in the file."""
+    """Adds counts to those in the file, and notes to those that are there."""
     for day in days:
         counts = [getattr(day.usage, name) for name in _COUNTS]
         run(connection, _ADD, (day.day, day.tenant, day.prefix, day.model, *counts))
@@ -45,6 +47,7 @@ def add(
         )
     for some in refusals:
         run(connection, _REFUSE, (some.day, some.tenant, some.prefix, some.reason, some.times))
+    noted.add(connection, notes)
 
 
 def read(read_rows: Read) -> list[UsageDay]:
@@ -62,3 +65,18 @@ def read_refusals(read_rows: Read) -> list[Refusals]:
     """What was not stored, by day and reason."""
     sql = "SELECT day, tenant, prefix, reason, times FROM refusals ORDER BY day, prefix, reason"
     return [Refusals(*row) for row in read_rows(sql)]
+
+
+def unused(read_rows: Read, made_before: float, look_at: int) -> list[Unused]:
+    """How many were never hit of those that were made or used longest ago."""
+    # As blobs: in a damaged row a text may be none.
+    rows = read_rows(
+        "SELECT CAST(tenant AS BLOB), CAST(prefix AS BLOB), count(*) FROM "
+        "(SELECT tenant, prefix, hits, created_at FROM entries ORDER BY used_at LIMIT ?) "
+        "WHERE hits = 0 AND created_at < ? GROUP BY 1, 2",
+        (look_at, made_before),
+    )
+    return [
+        Unused(tenant.decode(errors="replace"), prefix.decode(errors="replace"), entries)
+        for tenant, prefix, entries in rows
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BATCH_AT_MOST: Final = 256
+INTERRUPTED_WAIT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +74,19 @@ class Writer:
                 self._thread = thread
             self._jobs.put(job)
         return job.done
+
+    def carry_out(self, write: Callable[[apsw.Connection], T]) -> T:
+        """Has `write` carried out, and waits for it.
+
+        Who is interrupted meanwhile waits all the same, for a while: it may yet be committed, and
+        what has to follow a commit must not come before it.
+        """
+        future = self.submit(write)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            wait([future], INTERRUPTED_WAIT_S)
+            raise
 
     def close(self, timeout_s: float) -> None:
         """Carries out what was submitted, for at most `timeout_s`, and ends the thread."""

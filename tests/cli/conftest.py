@@ -129,8 +129,3 @@ def piped(lessons: Lessons, here: Path) -> Cli:
         return terminal.run("--cache-dir", lessons.directory, *args, cwd=here, env=env)
 
     return call
-
-
-def home_of_tests() -> Path:
-    """The checkout."""
-    return Path(__file__).resolve().parents[2]

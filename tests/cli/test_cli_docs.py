@@ -1,15 +1,16 @@
 """docs/cli.md and the help texts know every command and every flag."""
 
 import re
+from pathlib import Path
 
 import click
 import pytest
-from conftest import home_of_tests
 
 from llm_cache.cli.app import commands
 from llm_cache.cli.commands import COMMANDS
 
-TEXT = (home_of_tests() / "docs" / "cli.md").read_text("utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docs" / "cli.md").read_text("utf-8")
 
 
 def all_commands() -> dict[str, click.Command]:

@@ -14,7 +14,7 @@ from llm_cache.errors import ConfigError, KeyParamError, PrefixError, StoreError
     ("args", "hint"),
     [
         (["lss"], "did you mean 'ls'?"),
-        (["remove"], "llm-cache --help lists them"),
+        (["frobnicate"], "llm-cache --help lists them"),
         (["config", "chek"], "did you mean 'check'?"),
         (["ls", "--jsno"], "did you mean --json?"),
         (["invalidate", "--purg"], "did you mean --purge?"),

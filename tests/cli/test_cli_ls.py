@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from terminal import Terminal
 
 from llm_cache.cache import LLMCache
 
@@ -147,3 +148,53 @@ def test_versions_have_a_column_of_their_own(screen, lessons):
     lines = screen("ls", "haiku").out.splitlines()
     assert lines[0].split()[:4] == ["ID", "PREFIX", "VERSION", "PARAMS"]
     assert [line.split()[2] for line in lines[1:3]] == ["2", "1"]
+
+
+def test_empty_cache_tells_how_it_was_found(cli, lessons):
+    """Perhaps it is the wrong directory."""
+    with LLMCache(lessons.directory) as cache:
+        cache.clear_all()
+    shown = cli("ls")
+    assert (shown.code, shown.out) == (0, "")
+    assert shown.err == (
+        f"There is no entry in {lessons.directory}.\n"
+        "hint: llm-cache config show tells what says that it is this directory\n"
+    )
+
+
+def test_directory_that_is_not_there_is_empty(cli, lessons, here):
+    """Looking makes nothing."""
+    shown = cli("ls", "--cache-dir", here / "none")
+    assert (shown.code, shown.out) == (0, "")
+    assert "There is no entry in" in shown.err
+    assert not (here / "none").exists()
+
+
+def test_choice_of_nothing_is_said_in_words(cli):
+    """What was asked for, as it was understood."""
+    shown = cli("ls", "intro*", "--param", "grade=5", "--fresh", "--expired", "--older-than", "3d")
+    assert shown.err.startswith(
+        "There is no entry of prefix 'intro*', with grade=5, that is fresh or expired, older than 3d in "
+    )
+
+
+def test_footer_is_of_what_was_chosen(screen):
+    """How many of how many, whatever narrowed it."""
+    assert "\n\n1 of 5 entries · " in screen("ls", "--param", "subtopic=adding-fractions").out
+    assert "\n\n2 of 5 entries · " in screen("ls", "--limit", "2").out
+    assert "\n\n5 entries · " in screen("ls").out
+
+
+def test_interrupted_list_ends_at_once(lessons, here):
+    """Ctrl-C in the middle of a long list: 130, one word, no traceback."""
+    with LLMCache(lessons.directory) as cache:
+        for number in range(1500):
+            cache.put("many", "x", params={"number": number, "text": "x" * 60})
+    session = Terminal("--cache-dir", lessons.directory, "ls", cwd=here)
+    session.wait_for("EXPIRES")
+    session.interrupt()
+    shown = session.end()
+    assert shown.code == 130
+    assert shown.out.endswith("interrupted\n")
+    assert "Traceback" not in shown.out
+    assert shown.out.count("many") < 1500

@@ -95,9 +95,10 @@ def test_makes_what_is_missing_once(good_project):
     first = warm(good_project)
     assert (first.code, first.out) == (0, "")
     lines = [line for line in first.err.splitlines() if line != "printed by a generator"]
-    assert {line.split()[0] for line in lines[:4]} == {"[1/4]", "[2/4]", "[3/4]", "[4/4]"}
-    assert any("made page topic=分数 grade=2 in " in line for line in lines[:4])
-    assert lines[4].startswith("✓ 4 of 4 entries are warm: 4 made in ")
+    assert lines[:2] == ["cache.toml: 1 set, 4 entries: 4 missing.", "Making 4 calls, 4 at a time."]
+    assert {line.split()[0] for line in lines[2:6]} == {"[1/4]", "[2/4]", "[3/4]", "[4/4]"}
+    assert any("made page topic=分数 grade=2 in " in line for line in lines[2:6])
+    assert lines[6].startswith("✓ 4 of 4 entries are warm: 4 made in ")
     assert kept(good_project) == 4
     second = warm(good_project)
     assert (second.code, second.out) == (0, "")
@@ -132,7 +133,11 @@ def test_dry_run_calls_nothing(project):
     warm(project, "--prefix", "page")
     shown = warm(project, "--dry-run")
     assert shown.code == 0
-    assert shown.out == "page\t4\t0\t0\t0\t0\nword_problem\t0\t0\t0\t2\t2\n"
+    page, word = (line.split("\t") for line in shown.out.splitlines())
+    assert page[:7] == ["page", "4", "0", "0", "0", "0", "–"]
+    assert float(page[7]) == 0.0
+    assert page[8:] == ["–"]
+    assert word == ["word_problem", "0", "0", "0", "2", "2", "–", "–", "–"]
     assert shown.err == (
         "cache.toml: 2 sets, 6 entries: 4 fresh, 2 missing.\n"
         "Would make 2 calls, 2 at a time. Nothing was called.\n"
@@ -143,8 +148,9 @@ def test_dry_run_calls_nothing(project):
 def test_dry_run_on_a_terminal_is_a_table(project):
     """Only the columns that say something."""
     lines = terminal.on_terminal("warm", "-n", cwd=project).out.splitlines()
-    assert lines[1].split() == ["SET", "FRESH", "MISSING", "TO", "MAKE"]
-    assert lines[2].split() == ["page", "0", "4", "4"]
+    titles = ["SET", "FRESH", "MISSING", "TO", "MAKE", "MODEL", "TIME", "COST"]
+    assert lines[1].split() == titles
+    assert lines[2].split() == ["page", "0", "4", "4", "–", "–", "–"]
 
 
 def test_dry_run_in_json(project):
@@ -153,6 +159,7 @@ def test_dry_run_in_json(project):
     assert (document["dry_run"], document["to_make"]) == (True, 6)
     assert document["sets"][0] == {
         "prefix": "page", "fresh": 0, "stale": 0, "expired": 0, "missing": 4, "to_make": 4,
+        "model": None, "seconds": None, "cost_usd": None,
     }  # fmt: skip
 
 
@@ -204,7 +211,7 @@ def test_interrupt_keeps_what_was_made(project):
     """Ctrl-C: 130, the first entry is there, and how to go on is said."""
     (project / "cache.toml").write_text(SLOW_SETTINGS)
     session = Terminal("warm", cwd=project)
-    session.wait_for("1 of 3  number=1")
+    session.wait_for("number=1")
     session.interrupt()
     shown = session.end()
     assert shown.code == 130
@@ -226,11 +233,13 @@ def test_interrupt_off_a_terminal_ends_the_same(project):
         stderr=subprocess.PIPE, env=terminal.clean_environment(),
     )  # fmt: skip
     assert process.stderr is not None
-    assert process.stderr.readline().startswith(b"[1/3] made slow number=0")
+    while not process.stderr.readline().startswith(b"[1/3] made slow number=0"):
+        pass
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=terminal.HANGS_AFTER_S)
     assert process.returncode == 130
-    assert json.loads(out)["made"] == 1
+    document = json.loads(out)
+    assert (document["made"], document["left"], document["stopped"]) == (1, 2, "interrupted")
     assert b"Traceback" not in err
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from llm_cache.stores.base import Store
+from llm_cache.stores.protocol import Store
 from llm_cache.stores.sqlite import SqliteStore
 
 

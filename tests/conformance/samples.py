@@ -8,7 +8,8 @@ from llm_cache.entry import Entry, EntryInfo
 from llm_cache.keys import Identity, canonical_params
 from llm_cache.policy import CachePolicy
 from llm_cache.policy_table import Policy, PolicyTable
-from llm_cache.stores.base import EVERYTHING, Store
+from llm_cache.stores.base import EVERYTHING
+from llm_cache.stores.protocol import Store
 
 T0 = 1_800_000_000.0
 """When the entries of a test begin, in epoch seconds."""

@@ -92,6 +92,14 @@ def test_prune_sweeps_exactly_what_is_expired(store, specs, by_prefix, at):
         assert judge(entry, by_prefix[entry.prefix], at) is Freshness.MISSING
 
 
+@pytest.mark.parametrize("look_at", [0, 3, 7, 20])
+def test_what_is_expired_can_be_looked_at_in_part(store, look_at):
+    """No more entries are measured than that, over all prefixes."""
+    keep(store, *(an_entry(n, prefix=prefix) for prefix in "ab" for n in range(5)))
+    found = store.expired(policies("1s"), T0 + 100, look_at=look_at)
+    assert sum(group.entries for group in found.values()) == min(look_at, 10)
+
+
 @pytest.mark.parametrize("ttl", ["7d", "24h", "1ms", "90.1s", "8.7h"])
 @pytest.mark.parametrize("source", ["call_ttl", "decorator_ttl", "prefix", "defaults"])
 def test_prune_takes_nothing_that_is_fresh(store, source, ttl):
@@ -165,10 +173,12 @@ def test_prune_sweeps_every_tenant(store):
 
 def test_prune_sweeps_thousands(store):
     """The answer counts all of them in one group, however many steps it took."""
-    entries = [an_entry(n, generation_seconds=0.5) for n in range(1300)]
-    keep(store, *entries, an_entry(prefix="word_problem"))
+    known = [an_entry(n, generation_seconds=0.5, cost_usd=0.25) for n in range(1000)]
+    unknown = [an_entry(n) for n in range(1000, 1300)]
+    keep(store, *known, *unknown, an_entry(prefix="word_problem"))
     removed = store.prune(policies("2h", intro_page="1h"), T0 + 3600, dry_run=False)
-    assert removed.groups == (Group("expired", 1300, sum(e.size_bytes for e in entries), 650.0),)
+    sizes = sum(e.size_bytes for e in (*known, *unknown))
+    assert removed.groups == (Group("expired", 1300, sizes, 500.0, 250.0, 300, 300),)
     assert [t.prefix for t in store.totals()] == ["word_problem"]
 
 

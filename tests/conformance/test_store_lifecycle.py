@@ -23,6 +23,7 @@ OPERATIONS = {
     "add_usage": lambda s: s.add_usage([UsageDay("2026-11-22", "", "p", "", Counts())], []),
     "add_usage of entries": lambda s: s.add_usage([], [EntryUse(bytes(32), 1, T0)]),
     "usage": lambda s: s.usage(),
+    "unused": lambda s: s.unused(T0, 5),
     "disk_bytes": lambda s: s.disk_bytes(),
 }
 

@@ -19,7 +19,8 @@ from hypothesis.stateful import (
 
 from llm_cache.entry import Entry
 from llm_cache.policy_table import Policy
-from llm_cache.stores.base import EVERYTHING, EntryUse, Selection, Store
+from llm_cache.stores.base import EVERYTHING, EntryUse, Selection
+from llm_cache.stores.protocol import Store
 from tests.conformance.factories import FACTORIES, Factory
 from tests.conformance.samples import Clock, an_entry, keys_of
 

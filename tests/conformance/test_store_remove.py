@@ -133,7 +133,7 @@ def test_the_answer_says_why(store, entries):
     """What the user dropped is one group, with its sums."""
     removed = store.remove(Selection(prefix="intro_page", tenant=""))
     sizes = sum(e.size_bytes for e in entries if (e.prefix, e.tenant) == ("intro_page", ""))
-    assert removed.groups == (Group("invalidated", 3, sizes, 3.0),)
+    assert removed.groups == (Group("invalidated", 3, sizes, 3.0, unpriced=3),)
 
 
 def test_what_was_removed_can_be_put_again(store):

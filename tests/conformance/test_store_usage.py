@@ -5,7 +5,15 @@ from dataclasses import fields
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llm_cache.stores.base import EVERYTHING, Counts, EntryUse, Refusals, Selection, UsageDay
+from llm_cache.stores.base import (
+    EVERYTHING,
+    Counts,
+    EntryUse,
+    Refusals,
+    Selection,
+    Unused,
+    UsageDay,
+)
 from tests.conformance.samples import T0, an_entry, keep
 
 NAMES = [field.name for field in fields(Counts)]
@@ -176,3 +184,22 @@ def test_refusals_are_added_up_by_reason(store):
         Refusals("2026-11-22", "", "p", "truncated", 5),
         Refusals("2026-11-22", "t", "p", "truncated", 1),
     ]
+
+
+def test_what_was_never_hit_is_counted_by_tenant_and_prefix(store):
+    """Hits take an entry out of the count, and so does its age."""
+    used = an_entry(1)
+    keep(store, used, an_entry(2), an_entry(3, prefix="other"), an_entry(4, tenant="t"))
+    keep(store, an_entry(5, created_at=T0 + 50))
+    store.add_usage([], [EntryUse(used.key, 2, T0 + 20)])
+    assert sorted(store.unused(T0 + 10, 100)) == [
+        Unused("", "intro_page", 1),
+        Unused("", "other", 1),
+        Unused("t", "intro_page", 1),
+    ]
+
+
+def test_no_more_is_looked_at_for_what_was_never_hit(store):
+    """Those made or used longest ago are."""
+    keep(store, *(an_entry(n, created_at=T0 + n, prefix=f"p{n}") for n in range(5)))
+    assert [each.prefix for each in store.unused(T0 + 10, 2)] == ["p0", "p1"]

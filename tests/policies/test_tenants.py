@@ -777,7 +777,7 @@ def test_warm_makes_what_is_missing_for_a_tenant(cli, directory, tmp_path, monke
     assert "--tenant initech warm" in err
     with LLMCache(directory) as cache:
         assert [e.tenant for e in cache.entries("page")] == ["initech"]
-    assert "1 were fresh" in cli("--tenant", "initech", "warm")[2]
+    assert "1 was fresh" in cli("--tenant", "initech", "warm")[2]
     assert "1 made" in cli("--tenant", "acme", "warm")[2]
     sys.modules.pop("tenants_lessons")
 

@@ -15,14 +15,18 @@ SMALL_MIB = 24
 
 @contextmanager
 def small_disk(directory: Path) -> Iterator[Path]:
-    """An ext4 file system of 24 MiB in a file, mounted; needs root."""
+    """An ext4 file system of 24 MiB in a file, mounted; needs root.
+
+    Its blocks are those of a large disk: SQLite writes into each 4 KiB of the index of its log, so
+    that no write to the mapped file can fail; smaller blocks leave holes, and end the process.
+    """
     if os.geteuid() != 0 or not Path("/sbin/mkfs.ext4").exists():
         pytest.skip("only root can mount a file system")
     image, mounted = directory / "disk.img", directory / "disk"
     with image.open("wb") as file:
         file.truncate(SMALL_MIB * 1024**2)
     mounted.mkdir()
-    subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", "-m", "0", str(image)], check=True)
+    subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", "-m", "0", "-b", "4096", str(image)], check=True)
     done = subprocess.run(["/bin/mount", "-o", "loop", str(image), str(mounted)], check=False)
     if done.returncode:
         pytest.skip("no file system can be mounted here")

@@ -298,3 +298,15 @@ def test_damage_that_only_a_lease_meets_is_mended(place, make_store, raw):
     granted(again, 1)
     again.close()
     assert make_store().get(an_entry().key) == an_entry()
+
+
+def test_a_put_that_fails_in_whatever_way_gives_its_lease_back(make_store, monkeypatch):
+    """Not only where the store knows what to say."""
+    here, there = make_store(), make_store()
+    lease = granted(here)
+    monkeypatch.setattr("llm_cache.stores.sqlite.keep", lambda *_: raises(MemoryError()))
+    with pytest.raises(MemoryError):
+        here.put(an_entry(), lease=lease)
+    monkeypatch.undo()
+    granted(here, 2)  # behind the release
+    assert isinstance(acquire(there), Lease)

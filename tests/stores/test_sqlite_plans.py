@@ -77,6 +77,7 @@ CALLS = {
     "prune, dry run": lambda s: s.prune(BY_DEFAULT, T0 + 100, dry_run=True),
     "expired": lambda s: s.expired(BY_DEFAULT, T0 + 100),
     "expired by the file": lambda s: s.expired(BY_FILE, T0 + 100),
+    "expired, some of it": lambda s: s.expired(BY_DEFAULT, T0 + 100, look_at=5),
     "list all": lambda s: list(s.select(EVERYTHING)),
     "list a prefix": lambda s: list(s.select(Selection(prefix="a"))),
     "list a tenant": lambda s: list(s.select(Selection(tenant="t"))),
@@ -89,6 +90,7 @@ CALLS = {
     "remove by digits": lambda s: s.remove(Selection(key_digits="ab"), keep=True),
     "totals": lambda s: s.totals(),
     "usage": lambda s: s.usage(),
+    "unused": lambda s: s.unused(T0 + 100, 5),
     "add_usage": lambda s: s.add_usage(
         [UsageDay("2026-11-22", "", "a", "", Counts())], [EntryUse(bytes(32), 1, T0)]
     ),

@@ -320,3 +320,16 @@ def test_removing_everything_beside_writers_keeps_the_totals_right(make_store):
     writing.join(WAIT_S)
     told = [(t.tenant, t.prefix, t.entries, t.size_bytes, t.value_bytes) for t in one.totals()]
     assert told == list(held(other))
+
+
+def test_who_is_interrupted_waits_for_what_is_under_way(store):
+    """Ctrl-C while a write is being carried out: it is committed before anything that follows."""
+    entry = an_entry(1)
+
+    def write(connection):
+        os.kill(os.getpid(), signal.SIGINT)
+        return inserting(entry)(connection)
+
+    with pytest.raises(KeyboardInterrupt):
+        store._writer.carry_out(write)
+    assert [info.key for info in store.select(EVERYTHING)] == [entry.key]

@@ -1,0 +1,58 @@
+"""Writing a file that is there whole, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Generator[BinaryIO]:
+    """A file, private to the user, that takes the place of `path` when the block has ended.
+
+    If the block fails or is interrupted, what was at `path` stays, and nothing else is left. What
+    is no file (a pipe, `/dev/null`) is written to directly. OSErrors name `path`.
+    """
+    target = Path(os.path.realpath(path))  # a link stays one
+    try:
+        if target.exists() and not target.is_file():
+            with target.open("wb") as stream:
+                yield stream
+        else:
+            with _beside(target) as file:
+                yield file
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
+@contextlib.contextmanager
+def _beside(target: Path) -> Generator[BinaryIO]:
+    partial = target.with_name(f".llm-cache-{secrets.token_hex(8)}.part")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    _settle(target.parent)
+
+
+def _settle(directory: Path) -> None:
+    """Sees to it that the new name outlives a power cut, where the file system lets us."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
