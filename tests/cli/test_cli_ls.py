@@ -174,7 +174,8 @@ def test_choice_of_nothing_is_said_in_words(cli):
     """What was asked for, as it was understood."""
     shown = cli("ls", "intro*", "--param", "grade=5", "--fresh", "--expired", "--older-than", "3d")
     assert shown.err.startswith(
-        "There is no entry of prefix 'intro*', with grade=5, that is fresh or expired, older than 3d in "
+        "There is no entry of prefix 'intro*', with grade=5, that is fresh or expired, "
+        "older than 3d in "
     )
 
 
