@@ -234,7 +234,7 @@ def _wanted(  # noqa: PLR0913 - one for each flag
         *(f"with {param}" for param in params),
         model is not None and f"by {model}",
         version is not None and f"of version '{version}'",
-        states and f"that is {' or '.join(dict.fromkeys(states.values()))}",
+        bool(states) and f"that is {' or '.join(dict.fromkeys(states.values()))}",
         *(f"older than {age}" for age in older_than),
         *(f"not used for {age}" for age in unused_for),
         unused and "never used",
