@@ -1,4 +1,4 @@
-"""What holds for every test: an environment that decides nothing, and child processes."""
+"""What holds for every test: an environment that decides nothing, caches, child processes."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from llm_cache import CacheConfig, LLMCache, claims, load_config
 from tests.children import Child
+from tests.conformance.samples import Clock
 
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
@@ -35,3 +37,52 @@ def start(tmp_path):
     for child in children:
         child.process.kill()
         child.ends()
+
+
+@pytest.fixture
+def clock():
+    """A clock that stands still."""
+    return Clock()
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """Where the caches of a test are."""
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def make_cache(directory, clock):
+    """Makes caches on one directory, with settings."""
+    made = []
+
+    def make(*, on_event=None, **settings):
+        config = CacheConfig(cache_dir=directory, **settings)
+        made.append(LLMCache(config=config, clock=clock, on_event=on_event))
+        return made[-1]
+
+    yield make
+    for cache in made:
+        cache.close()
+
+
+@pytest.fixture
+def load_cache(tmp_path, directory, clock):
+    """Makes caches on the same directory as a file and an environment say."""
+    made = []
+
+    def load(text="", **environ):
+        file = tmp_path / "cache.toml"
+        file.write_text(text)
+        config = load_config(file, cache_dir=directory, environ=environ)
+        made.append(LLMCache(config=config, clock=clock))
+        return made[-1]
+
+    yield load
+    for cache in made:
+        cache.close()
+
+
+@pytest.fixture(autouse=True)
+def _free_prefixes(monkeypatch):
+    monkeypatch.setattr(claims, "_claims", {})

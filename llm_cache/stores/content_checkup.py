@@ -245,7 +245,8 @@ def check_trash(place: Place, connection: apsw.Connection) -> Iterator[Finding]:
         yield Finding("trash", Level.OK, "it is empty")
         return
     age = roughly(place.now - oldest)
-    text = f"{number:,} entries, {format_size(size_bytes)}, the first came {age} ago"
+    held = "1 entry" if number == 1 else f"{number:,} entries"
+    text = f"{held}, {format_size(size_bytes)}, the first came {age} ago"
     if place.now - oldest > TRASH_KEPT_S:
         yield Finding("trash", Level.WARN, text, "llm-cache prune removes what is over 7 days old")
     else:

@@ -498,7 +498,7 @@ def test_damage_in_the_trash_is_found(lessons, doctor):
     )
     assert levels(doctor()[1], "trash") == ["fail", "ok"]
     assert levels(doctor("--repair")[1], "trash") == ["repaired", "ok"]
-    assert texts(doctor()[1], "trash").startswith("1 entries")
+    assert texts(doctor()[1], "trash").startswith("1 entry,")
 
 
 def test_wrong_totals_are_counted_again(lessons, doctor):

@@ -5,8 +5,7 @@ import itertools
 
 import pytest
 
-from llm_cache import CacheConfig, LLMCache, cached_llm_call, claims, load_config, set_cache
-from tests.conformance.samples import Clock
+from llm_cache import cached_llm_call, set_cache
 
 GUARD_S = 20.0
 WAYS = ("get_or_generate", "get_or_generate_sync", "decorated", "decorated_sync")
@@ -83,50 +82,6 @@ class Asker:
 
 
 @pytest.fixture
-def clock():
-    """A clock that stands still."""
-    return Clock()
-
-
-@pytest.fixture
-def directory(tmp_path):
-    """Where the caches of a test are."""
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def make_cache(directory, clock):
-    """Makes caches on one directory, with settings."""
-    made = []
-
-    def make(*, on_event=None, **settings):
-        config = CacheConfig(cache_dir=directory, **settings)
-        made.append(LLMCache(config=config, clock=clock, on_event=on_event))
-        return made[-1]
-
-    yield make
-    for cache in made:
-        cache.close()
-
-
-@pytest.fixture
-def load_cache(tmp_path, directory, clock):
-    """Makes caches on the same directory as a file and an environment say."""
-    made = []
-
-    def load(text="", **environ):
-        file = tmp_path / "cache.toml"
-        file.write_text(text)
-        config = load_config(file, cache_dir=directory, environ=environ)
-        made.append(LLMCache(config=config, clock=clock))
-        return made[-1]
-
-    yield load
-    for cache in made:
-        cache.close()
-
-
-@pytest.fixture
 def cache(make_cache):
     """A cache that is also the process-wide one."""
     cache = make_cache()
@@ -157,8 +112,3 @@ def get(request):
 def asker():
     """`Asker`: for a cache and a way to ask it."""
     return Asker
-
-
-@pytest.fixture(autouse=True)
-def _free_prefixes(monkeypatch):
-    monkeypatch.setattr(claims, "_claims", {})
