@@ -224,4 +224,11 @@ def _begin_anew_after_fork() -> None:
         engine.begin_anew()
 
 
-os.register_at_fork(after_in_child=_begin_anew_after_fork)
+def _load_what_is_loaded_late() -> None:
+    """Before a fork: a module that another thread is just importing stays locked in the child."""
+    if _open_engines:
+        import llm_cache.answering
+        import llm_cache.async_driver  # noqa: F401 - it is there from then on
+
+
+os.register_at_fork(before=_load_what_is_loaded_late, after_in_child=_begin_anew_after_fork)
