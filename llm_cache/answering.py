@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from llm_cache.flights import Failed, running_loop
@@ -36,12 +36,16 @@ class Answering:
         self._pool: Final = pool
         self._publishing: Final = publishing
         self._sync: Final = SyncDriver(engine.parts, publishing)
+        self._async_driver: AsyncDriver | None = None
 
-    @cached_property
+    @property
     def _async(self) -> AsyncDriver:
-        from llm_cache.async_driver import AsyncDriver  # asyncio is slow to import
+        driver = self._async_driver
+        if driver is None:
+            from llm_cache.async_driver import AsyncDriver  # asyncio is slow to import
 
-        return AsyncDriver(self._parts, self._pool, self._publishing)
+            driver = self._async_driver = AsyncDriver(self._parts, self._pool, self._publishing)
+        return driver
 
     async def off_loop(self, call: Callable[[], T]) -> T:
         """Calls something that blocks on a thread, and awaits what it returns."""

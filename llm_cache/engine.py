@@ -7,7 +7,7 @@ import importlib
 import os
 import time
 import weakref
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from llm_cache.circuit import Circuit
@@ -109,7 +109,7 @@ class Engine:
         self._pool = DaemonPool("llm-cache store", POOL_THREADS)
         # Of its own: what waits for a locked file must not keep others from finding that out.
         self._publishing = DaemonPool("llm-cache publisher", POOL_THREADS)
-        self.__dict__.pop("_answering", None)
+        self._answering: Answering | None = None
 
     def from_memory(self, identity: Identity, policy: Policy, codec: Codec) -> Any:  # noqa: ANN401
         """The value, if it is fresh in memory; `NOT_IN_MEMORY` if not."""
@@ -163,23 +163,26 @@ class Engine:
             return None
         return Result(value, Outcome.HIT, slot.entry, _reason(call.policy))
 
-    @cached_property
-    def _answering(self) -> Answering:
-        from llm_cache.answering import Answering  # what only looks at entries needs none of it
+    def _answers(self) -> Answering:
+        # No cached_property: its lock may be held by another thread when this process forks.
+        answering = self._answering
+        if answering is None:
+            from llm_cache.answering import Answering  # what only looks at entries needs none of it
 
-        return Answering(self, self._pool, self._publishing)
+            answering = self._answering = Answering(self, self._pool, self._publishing)
+        return answering
 
     def answer(self, call: Call) -> Coroutine[Any, Any, Result[Any]]:
         """Answers on the running event loop; raises what the generator raises."""
-        return self._answering.answer(call)
+        return self._answers().answer(call)
 
     def answer_sync(self, call: Call) -> Result[Any]:
         """Answers by blocking this thread; raises what the generator raises."""
-        return self._answering.answer_sync(call)
+        return self._answers().answer_sync(call)
 
     async def off_loop(self, call: Callable[[], T]) -> T:
         """Calls something that blocks on a thread, and awaits what it returns."""
-        return await self._answering.off_loop(call)
+        return await self._answers().off_loop(call)
 
     def close(self, land_within_s: float = LAND_WITHIN_S) -> None:
         """Lets flights land for a while, tells the counts, and lets go of the store."""
