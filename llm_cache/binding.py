@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.errors import ConfigError, KeyParamError
 from llm_cache.keys import Identity, canonical_params, check_prefix
+from llm_cache.lazy import lazy
 from llm_cache.policy import AUTO_VERSION
 from llm_cache.returns import codec_of
 
@@ -56,7 +57,7 @@ class Binding:
             )
             raise ConfigError(msg)
 
-    @cached_property
+    @lazy
     def codec(self) -> Codec:
         """The codec of the function's return type, looked at when it is first needed."""
         return codec_of(self.function)

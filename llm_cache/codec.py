@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import orjson
 
+from llm_cache.lazy import lazy
+
 if TYPE_CHECKING:
     from pydantic import BaseModel, TypeAdapter
 
@@ -139,7 +141,7 @@ class _Typed:
     def __init__(self, returned: Any) -> None:  # noqa: ANN401 - annotations may be anything
         self._returned = returned
 
-    @functools.cached_property
+    @lazy
     def _adapter(self) -> TypeAdapter[Any]:
         from pydantic import TypeAdapter
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
+
+from llm_cache.lazy import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +36,7 @@ class Prices:
         cost = self._others if own is None else _by(own)
         return with_cost(usage, cost(usage))
 
-    @cached_property
+    @lazy
     def _others(self) -> Callable[[Usage], float | None]:
         try:
             import genai_prices

@@ -26,6 +26,7 @@ FLOORS = {
     "exchange_fields": 0,
     "gates": 0,
     "keys": 0,
+    "lazy": 0,
     "notices": 0,
     "params": 0,
     "policy": 0,
