@@ -39,14 +39,12 @@ def fly(parts: Parts, call: Call, flight: Flight) -> Steps[None]:
 def _make(parts: Parts, call: Call, flight: Flight) -> Steps[Landed | Failed]:
     key = call.identity.key
     stamp = parts.tier.stamp(key)
-    entry: Entry | None = None
-    if not call.refresh:
-        # Another flight may have landed between this caller's look at the store and its joining.
-        entry = yield Read(partial(store_calls.read, parts, key))
-        landed = None if entry is None else landed_from(parts, call, entry)
-        if landed is not None:
-            parts.flights.stored(flight)
-            return landed
+    # Another flight may have landed between this caller's look at the store and its joining.
+    entry: Entry | None = yield Read(partial(store_calls.read, parts, key))
+    landed = None if entry is None else landed_from(parts, call, entry)
+    if landed is not None:
+        parts.flights.stored(flight)
+        return landed
     lease = yield from take_lease(parts, call, flight, unfit=entry)
     if isinstance(lease, Landed):
         if lease.entry is not None:

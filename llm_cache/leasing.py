@@ -28,24 +28,25 @@ def take_lease(
 ) -> Steps[Lease | Landed | Failed | None]:
     """The lease of the flight's key, or the answer of whoever had it.
 
-    `unfit` is an entry that was found to be no answer: it is not looked into again. None if the
-    store is in trouble, or the other takes longer than `lock_timeout`: generate, and keep nothing.
+    `unfit` is an entry that was found to be no answer. What the store has in its place is judged
+    here, outside of the transaction: decoding runs the user's validators, which may take their
+    time, or use this very cache. None if the store is in trouble, or the other takes longer than
+    `lock_timeout`: generate, and store nothing.
     """
     gives_up_at = parts.monotonic() + call.policy.lock_timeout
     has_waited = False
 
-    def suffices(entry: Entry) -> bool:
-        # Asked within a transaction that everybody waits for.
-        return entry != unfit and landed_from(parts, call, entry) is not None
-
     while True:
         askers = parts.flights.leases_waiting_for(flight)
         got: Lease | Entry | Held | None = yield Block(
-            partial(acquire, parts, flight, suffices, askers)
+            partial(acquire, parts, flight, unfit, askers)
         )
         match got:
             case Entry():
-                return landed_from(parts, call, got, has_waited=has_waited)
+                landed = landed_from(parts, call, got, has_waited=has_waited)
+                if landed is not None:
+                    return landed
+                unfit = got
             case Held.IN_A_CIRCLE:
                 how = "what is being made elsewhere, which waits for it in turn"
                 message = recursion_message(call.identity.prefix, how)

@@ -10,7 +10,7 @@ from llm_cache.errors import StoreError
 from llm_cache.stores.base import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from llm_cache.entry import Entry
     from llm_cache.flights import Ending, Flight
@@ -43,7 +43,7 @@ def stamp(parts: Parts, key: bytes) -> bytes:
 
 
 def acquire(
-    parts: Parts, flight: Flight, suffices: Callable[[Entry], bool], askers: Sequence[Lease]
+    parts: Parts, flight: Flight, unfit: Entry | None, askers: Sequence[Lease]
 ) -> Lease | Entry | Held | None:
     """What the store's `acquire` returns, a lease as the flight's; None where it is in trouble."""
     if not parts.writes.lets_through():
@@ -52,7 +52,7 @@ def acquire(
         # Before the lease: an invalidation that comes after it voids that.
         parts.store.open()
         flight.stamp = stamp(parts, flight.identity.key)
-        got = parts.store.acquire(flight.identity, suffices=suffices, askers=askers)
+        got = parts.store.acquire(flight.identity, unfit=unfit, askers=askers)
     except StoreError as error:
         parts.writes.failed()
         _tell_of_trouble(parts, error)

@@ -13,7 +13,7 @@ from llm_cache.stores.heartbeat import heartbeat
 from llm_cache.stores.keeping import find_sound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
     import apsw
@@ -39,10 +39,10 @@ class Lessor:
         self.beat_every_s: float = lease_s / 3
 
     def acquire(
-        self, identity: Identity, suffices: Callable[[Entry], bool], askers: Sequence[Lease]
+        self, identity: Identity, unfit: Entry | None, askers: Sequence[Lease]
     ) -> Lease | Entry | Held:
         """What `Store.acquire` says, of an open file."""
-        granted = self._patiently(identity, suffices, askers)
+        granted = self._patiently(identity, unfit, askers)
         if isinstance(granted, Lease):
             self._held[granted.token] = granted
             heartbeat().hold(self)
@@ -69,10 +69,10 @@ class Lessor:
             self._writer.submit(lambda c: leases.renew(c, tokens, owner.name, self._lease_s))
 
     def _patiently(
-        self, identity: Identity, suffices: Callable[[Entry], bool], askers: Sequence[Lease]
+        self, identity: Identity, unfit: Entry | None, askers: Sequence[Lease]
     ) -> Lease | Entry | Held:
         """Waits as long as transactions come to their ends, however many there are before."""
-        granting = self._writer.submit(lambda c: self._grant(c, identity, suffices, askers))
+        granting = self._writer.submit(lambda c: self._grant(c, identity, unfit, askers))
         while True:
             concurrent.futures.wait([granting], _LOOK_EVERY_S)
             if granting.done():
@@ -91,7 +91,7 @@ class Lessor:
         self,
         connection: apsw.Connection,
         identity: Identity,
-        suffices: Callable[[Entry], bool],
+        unfit: Entry | None,
         askers: Sequence[Lease],
     ) -> Lease | Entry | Held:
         owner = self._live.owner
@@ -100,7 +100,7 @@ class Lessor:
             raise StoreError(msg)
         entry = find_sound(connection, identity.key)
         found: Lease | Entry
-        if entry is not None and suffices(entry):
+        if entry is not None and not _is_that(entry, unfit):
             found = entry
         else:
             held = leases.holder(lambda sql, b=(): run(connection, sql, b), identity.key)
@@ -110,3 +110,12 @@ class Lessor:
             found = leases.grant(connection, identity, owner, self._lease_s)
         leases.wait_no_more(connection, identity.key, askers)
         return found
+
+
+def _is_that(entry: Entry, other: Entry | None) -> bool:
+    """Whether two are the same entry, however often it was used since."""
+    return other is not None and (entry.created_at, entry.encoding, entry.body) == (
+        other.created_at,
+        other.encoding,
+        other.body,
+    )

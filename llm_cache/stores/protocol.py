@@ -63,10 +63,13 @@ class Store(Protocol):
         self,
         identity: Identity,
         *,
-        suffices: Callable[[Entry], bool],
+        unfit: Entry | None = None,
         askers: Sequence[Lease] = (),
     ) -> Lease | Entry | Held:
-        """The lease of a key, or the entry that has come meanwhile if it `suffices`.
+        """The lease of a key, or the entry that is stored there, unless that is `unfit`.
+
+        Whether an entry is an answer is for the caller to judge, outside of the transaction; if it
+        is none, the caller asks again with that entry as `unfit`.
 
         A lease lasts while its holder lives and renews it. `askers` are the leases of those whose
         generators wait for this one. StoreError if that is not told within 250 ms.

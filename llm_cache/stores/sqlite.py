@@ -142,21 +142,21 @@ class SqliteStore:
         self,
         identity: Identity,
         *,
-        suffices: Callable[[Entry], bool],
+        unfit: Entry | None = None,
         askers: Sequence[Lease] = (),
     ) -> Lease | Entry | Held:
-        """The lease of a key, or the entry that has come meanwhile if it `suffices`."""
+        """The lease of a key, or the entry that is stored there, unless that is `unfit`."""
         with store_errors("take a lease in", self.path):
             self._live.open()
             # Where nothing can be kept, nobody is to wait for anybody.
             self._room.check(0)
             try:
-                return self.lessor.acquire(identity, suffices, askers)
+                return self.lessor.acquire(identity, unfit, askers)
             except Exception as error:
                 if not (is_damage_of_file(error) and self._live.mend(error)):
                     raise
                 self._live.open()
-                return self.lessor.acquire(identity, suffices, askers)
+                return self.lessor.acquire(identity, unfit, askers)
 
     def is_held(self, key: bytes) -> bool:
         """Whether somebody who lives holds the lease of `key`."""

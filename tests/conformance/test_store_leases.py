@@ -7,8 +7,8 @@ import pytest
 
 from llm_cache.errors import StoreError
 from llm_cache.keys import Identity, canonical_params
-from llm_cache.stores.base import EVERYTHING, Held, Lease, Selection
-from tests.conformance.samples import PREFIX, an_entry, keep, policies
+from llm_cache.stores.base import EVERYTHING, EntryUse, Held, Lease, Selection
+from tests.conformance.samples import PREFIX, T0, an_entry, keep, policies
 
 WAIT_S = 30.0
 THREADS = 8
@@ -19,10 +19,10 @@ def identity(n=0, *, prefix=PREFIX, tenant=""):
     return Identity(prefix, canonical_params({"n": n}), "", tenant)
 
 
-def acquire(store, n=0, *, prefix=PREFIX, tenant="", suffices=lambda _: True, askers=()):
+def acquire(store, n=0, *, prefix=PREFIX, tenant="", unfit=None, askers=()):
     """Asks for the lease of `n`."""
     who = identity(n, prefix=prefix, tenant=tenant)
-    return store.acquire(who, suffices=suffices, askers=askers)
+    return store.acquire(who, unfit=unfit, askers=askers)
 
 
 def granted(store, n=0, **asked):
@@ -76,13 +76,13 @@ def test_putting_ends_it(store):
 
 
 def test_an_entry_that_came_meanwhile_is_given_instead(store):
-    """If it suffices; if not, the lease is."""
+    """Unless it is the one that was found unfit, however often that was used since."""
     keep(store, an_entry())
     assert acquire(store) == an_entry()
+    assert acquire(store, unfit=an_entry(body=b'"another"')) == an_entry()
     assert not store.is_held(identity().key)
-    seen = []
-    lease = granted(store, suffices=lambda entry: seen.append(entry) or False)
-    assert seen == [an_entry()]
+    store.add_usage([], [EntryUse(identity().key, 3, T0 + 1)])
+    lease = granted(store, unfit=an_entry())
     assert store.put(an_entry(body=b'"newer"'), lease=lease)
     assert store.get(lease.key).body == b'"newer"'
 
@@ -237,7 +237,7 @@ def test_who_waited_and_got_it_waits_no_more(make_store):
     assert acquire(here, "b", askers=[a]) is Held.BY_ANOTHER
     assert there.put(an_entry("b"), lease=b)
     assert acquire(here, "b", askers=[a]) == an_entry("b")
-    again = granted(there, "b", suffices=lambda _: False)
+    again = granted(there, "b", unfit=an_entry("b"))
     assert acquire(there, "a", askers=[again]) is Held.BY_ANOTHER
 
 

@@ -13,7 +13,7 @@ from tests.conformance.samples import PREFIX, T0, an_entry, held, keep
 def lease_of(store, n: int):
     """The right to generate for the entry of a number."""
     identity = Identity(PREFIX, canonical_params({"n": n}))
-    return store.acquire(identity, suffices=lambda _: False)
+    return store.acquire(identity, unfit=store.get(identity.key))
 
 
 def test_what_is_not_there_is_kept(store):

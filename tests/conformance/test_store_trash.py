@@ -124,9 +124,7 @@ def test_restored_entry_can_be_removed_and_restored_again(store):
 def test_what_is_being_generated_meanwhile_is_not_kept_over_it(store):
     """Whoever began before the restoring keeps nothing, as after a `put` by hand."""
     throw_away(store, an_entry())
-    lease = store.acquire(
-        Identity(an_entry().prefix, canonical_params({"n": 0})), suffices=lambda _: False
-    )
+    lease = store.acquire(Identity(an_entry().prefix, canonical_params({"n": 0})))
     assert isinstance(lease, Lease)
     store.restore([an_entry().key])
     assert not store.put(an_entry(body=b'"late"'), lease=lease)
@@ -135,9 +133,7 @@ def test_what_is_being_generated_meanwhile_is_not_kept_over_it(store):
 
 def test_lease_of_what_does_not_come_back_stands(store):
     """Of an entry that is not in the trash, or was made anew."""
-    lease = store.acquire(
-        Identity(an_entry().prefix, canonical_params({"n": 0})), suffices=lambda _: False
-    )
+    lease = store.acquire(Identity(an_entry().prefix, canonical_params({"n": 0})))
     store.restore([an_entry().key])
     assert store.put(an_entry(body=b'"made"'), lease=lease)
 

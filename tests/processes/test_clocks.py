@@ -50,7 +50,7 @@ def test_a_jump_of_the_clock_ends_no_lease(tmp_path, jump_s):
             assert stores[1].is_held(lease.key)
         stores[0].lessor.beat()
         assert stores[0].put(an_entry(), lease=lease)
-        assert isinstance(acquire(stores[1], suffices=lambda _: False), Lease)
+        assert isinstance(acquire(stores[1], unfit=an_entry()), Lease)
     finally:
         for store in stores:
             store.close()
