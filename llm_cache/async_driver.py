@@ -92,8 +92,9 @@ class AsyncDriver:
                 return await self.off_loop(call)
             case Pause(seconds):
                 await asyncio.sleep(seconds)
-            case Publish(write):
-                await settled(self._publishing.submit(write), ACKNOWLEDGED_WITHIN_S)
+            case Publish(write, stored):
+                self._publishing.submit(write)
+                await self._acknowledged(stored)
         return None
 
     async def _generate(
@@ -107,6 +108,15 @@ class AsyncDriver:
             if isinstance(error, TimeoutError) and limit.expired():
                 return Failed(timed_out(prefix, timeout_s), None)
             return Failed(error, error.__traceback__)
+
+    async def _acknowledged(self, stored: Future[None]) -> None:
+        # A queue is waited for, a store in trouble is not: while it is, no other job ends.
+        while True:
+            finished = self._publishing.finished
+            if await settled(stored, ACKNOWLEDGED_WITHIN_S):
+                return
+            if self._publishing.finished == finished:
+                return
 
     async def _fly(self, flight: Flight, steps: Steps[None]) -> None:
         current_flight.set(flight)

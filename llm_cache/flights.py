@@ -201,7 +201,8 @@ class Flights:
     def wait_until_stored(self, timeout_s: float, key: bytes | None = None) -> bool:
         """Waits for the flights of `key`, or all, and for their values to be in the store.
 
-        Those of an event loop that this very thread runs are left out: waiting would hold them up.
+        Those that an event loop of this very thread has to run on are left out: waiting would hold
+        them up.
         """
         own_loop = running_loop()
 
@@ -209,7 +210,7 @@ class Flights:
             return not any(
                 key in (None, flight.identity.key)
                 for flight in self._not_yet_stored
-                if flight.loop is None or flight.loop is not own_loop
+                if flight.loop is None or flight.loop is not own_loop or flight.future.done()
             )
 
         with self._some_stored:

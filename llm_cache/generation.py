@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -96,10 +97,11 @@ def _keep(parts: Parts, call: Call, flight: Flight, paid: Paid, stamp: bytes) ->
         parts.usage.not_stored(call.identity, paid.usage.model, NO_LEASE)
         parts.flights.stored(flight)
         return Landed(value, made, paid.usage, not_stored=NO_LEASE)
-    publish = partial(store_calls.publish, parts, made, flight, lease, refresh=call.refresh)
+    stored: Future[None] = Future()
+    publish = partial(store_calls.publish, parts, made, flight, lease, stored, refresh=call.refresh)
     landed = Landed(value, made, paid.usage)
     try:
-        yield Publish(publish)
+        yield Publish(publish, stored)
     finally:
         # Whatever became of the storing, or of this flight's loop: the value is paid for.
         parts.flights.land(flight, landed)

@@ -11,6 +11,8 @@ from llm_cache.errors import GenerationTimeoutError
 from llm_cache.policy import Mode
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from llm_cache.circuit import Circuit
     from llm_cache.codec import Codec
     from llm_cache.flights import Flight, Flights
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ACKNOWLEDGED_WITHIN_S: Final = 0.25
-"""How long a caller waits for the store's acknowledgement of a value it already has."""
+"""How long a caller waits for the store's acknowledgement of a value it already has, while nothing
+that this process has to store is acknowledged."""
 LOOK_EVERY_S: Final = 0.25
 """How often a waiter looks whether another thread's event loop still runs its flight."""
 
@@ -132,9 +135,13 @@ class Pause(NamedTuple):
 
 
 class Publish(NamedTuple):
-    """Have something written, and wait for that a short while only: None."""
+    """Have something written, and wait until it is `stored`: None.
+
+    Not longer than 250 ms while nothing else gets written, either: the store is in trouble then.
+    """
 
     write: Callable[[], object]
+    stored: Future[None]
 
 
 Step: TypeAlias = Read | Launch | Wait | Generate | Block | Pause | Publish

@@ -11,6 +11,7 @@ from llm_cache.stores.base import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Future
 
     from llm_cache.entry import Entry
     from llm_cache.flights import Ending, Flight
@@ -54,8 +55,7 @@ def acquire(
         flight.stamp = stamp(parts, flight.identity.key)
         got = parts.store.acquire(flight.identity, unfit=unfit, askers=askers)
     except StoreError as error:
-        parts.writes.failed()
-        _tell_of_trouble(parts, error)
+        _in_trouble(parts, error)
         return None
     parts.writes.succeeded()
     if isinstance(got, Lease):
@@ -91,8 +91,16 @@ def land(parts: Parts, flight: Flight, ending: Ending) -> None:
     release(parts, flight)
 
 
-def publish(parts: Parts, entry: Entry, flight: Flight, lease: Lease, *, refresh: bool) -> None:
-    """Has an entry kept under the lease it was made under."""
+def publish(
+    parts: Parts,
+    entry: Entry,
+    flight: Flight,
+    lease: Lease,
+    stored: Future[None],
+    *,
+    refresh: bool,
+) -> None:
+    """Has an entry stored under the lease it was made under; sets `stored` when that is over."""
     was_kept, reason = False, "store trouble"
     try:
         was_kept = parts.store.put(entry, lease=lease)
@@ -108,12 +116,17 @@ def publish(parts: Parts, entry: Entry, flight: Flight, lease: Lease, *, refresh
     except StoreError as error:
         if refresh:
             parts.tier.drop(entry.key)
-        parts.writes.failed()
-        _tell_of_trouble(parts, error)
+        _in_trouble(parts, error)
     finally:
         if not was_kept:
             parts.usage.not_stored(flight.identity, entry.model, reason)
         parts.flights.stored(flight)
+        stored.set_result(None)
+
+
+def _in_trouble(parts: Parts, error: StoreError) -> None:
+    parts.writes.failed()
+    _tell_of_trouble(parts, error)
 
 
 def make_room(parts: Parts) -> Removed:

@@ -79,9 +79,19 @@ class SyncDriver:
                 return _generate(prefix, generator, timeout_s)
             case Pause(seconds):
                 time.sleep(seconds)
-            case Publish(write):
-                concurrent.futures.wait([self._publishing.submit(write)], ACKNOWLEDGED_WITHIN_S)
+            case Publish(write, stored):
+                self._publishing.submit(write)
+                self._wait_until_acknowledged(stored)
         return None
+
+    def _wait_until_acknowledged(self, stored: Future[None]) -> None:
+        # A queue is waited for, a store in trouble is not: while it is, no other job ends.
+        while True:
+            finished = self._publishing.finished
+            if concurrent.futures.wait([stored], ACKNOWLEDGED_WITHIN_S).done:
+                return
+            if self._publishing.finished == finished:
+                return
 
     def _fly(self, flight: Flight, steps: Steps[None]) -> None:
         current_flight.set(flight)
@@ -137,7 +147,10 @@ def _on_thread(call: Callable[[], Any], timeout_s: float | None) -> Any:  # noqa
         except BaseException as error:  # noqa: BLE001 - goes to whoever waits
             future.set_exception(error)
 
-    start_thread("llm-cache generator", run)
+    try:
+        start_thread("llm-cache generator", run)
+    except RuntimeError:
+        run()  # no thread can be had: an answer that is late is better than none
     concurrent.futures.wait([future], timeout_s)
     if not future.done():
         raise _StillRunningError

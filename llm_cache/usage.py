@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from collections import defaultdict, deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from llm_cache.errors import StoreError
 from llm_cache.stores.base import Counts, EntryUse, Note, Refusals, UsageDay
+from llm_cache.threads import before_worker_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from llm_cache.stores.protocol import Store
 
 FLUSH_EVERY_S: Final = 1.0
+HITS_AT_ONCE: Final = 64
+"""Entries whose hits are told in one transaction: others write in between."""
+ENDS_WITHIN_S: Final = 1.0
 MOST_NOTES: Final = 1000
 """Between two times that the store is told: what is beyond is counted, and not noted."""
 REFUSED: Final = "refused"
@@ -168,19 +173,23 @@ class UsageCounter:
                 untold = _Untold(self._untold, self._counts, self._refusals, self._notes)
                 self._untold, self._counts = {}, defaultdict(Counts)
                 self._refusals, self._notes = {}, {}
-            if not untold.hits and not untold.counts:
-                return
+            parts = untold.in_parts()
             try:
-                self._tell(untold)
-            except StoreError:
-                self._put_back(untold)
-                raise
+                while parts:
+                    self._tell(parts[0])
+                    del parts[0]
+            finally:
+                for part in parts:
+                    self._put_back(part)
 
     def close(self) -> None:
         """Tells the store what is left, and ends the thread."""
         self._closed.set()
         self._something_to_tell.set()
         self._flush_or_log()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(ENDS_WITHIN_S)
 
     def _add_up_hits(self) -> None:
         for _ in range(len(self.hits)):
@@ -201,12 +210,19 @@ class UsageCounter:
         self.is_asleep = False
         self._something_to_tell.set()
         if self._thread is None and not self._closed.is_set():
-            with self._lock:
-                if self._thread is None:
-                    self._thread = threading.Thread(
-                        target=self._work, name="llm-cache counters", daemon=True
-                    )
-                    self._thread.start()
+            self._start()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is not None:
+                return
+            thread = threading.Thread(target=self._work, name="llm-cache counters", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return  # the next one that counts tries again; if none can, `close` tells
+            self._thread = thread
+        before_worker_ends(_flush_of(weakref.ref(self)))
 
     def _work(self) -> None:
         while not self._closed.is_set():
@@ -220,7 +236,7 @@ class UsageCounter:
         except StoreError as error:
             _log.debug("counts are kept for later: %s", error)
         except Exception as error:  # noqa: BLE001 - the thread goes on: more will come
-            _log.warning("counts of the last second are lost: %r", error)
+            _log.warning("counts are kept for later: %s", type(error).__name__)
 
     def _tell(self, untold: _Untold) -> None:
         day = datetime.fromtimestamp(self._clock(), UTC).date().isoformat()
@@ -255,3 +271,25 @@ class _Untold:
     counts: dict[Group, Counts]
     refusals: dict[tuple[str, str, str], int]
     notes: dict[bytes, Note]
+
+    def in_parts(self) -> list[_Untold]:
+        """The same in parts, each for a transaction of its own; none where there is nothing."""
+        hits = list(self.hits.items())
+        parts = [
+            _Untold(dict(hits[at : at + HITS_AT_ONCE]), {}, {}, {})
+            for at in range(0, len(hits), HITS_AT_ONCE)
+        ]
+        if self.counts or self.refusals or self.notes:
+            parts.append(_Untold({}, self.counts, self.refusals, self.notes))
+        return parts
+
+
+def _flush_of(counter: weakref.ref[UsageCounter]) -> Callable[[], None]:
+    """Tells the store what is left, if there still is such a counter."""
+
+    def flush() -> None:
+        found = counter()
+        if found is not None:
+            found._flush_or_log()  # noqa: SLF001 - its own module
+
+    return flush

@@ -137,7 +137,7 @@ FORBIDDEN = {
     "sqlite3": "a second SQLite in the process cancels the locks of apsw's",
 }
 
-MAX_MODULE_LINES = 330  # about 300 is the aim
+MAX_MODULE_LINES = 450  # about 300 is the aim
 MAX_FUNCTION_LINES = 45  # about 40 is the aim; the docstring does not count
 
 

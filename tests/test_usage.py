@@ -8,9 +8,10 @@ import apsw
 import pytest
 
 from llm_cache.errors import StoreError
-from llm_cache.stores.base import EVERYTHING, Counts
+from llm_cache.keys import Identity, canonical_params
+from llm_cache.stores.base import EVERYTHING, Counts, Note, Refusals
 from llm_cache.stores.sqlite import SqliteStore
-from llm_cache.usage import UsageCounter, Use
+from llm_cache.usage import HITS_AT_ONCE, UsageCounter, Use
 from tests.conformance.samples import T0, Clock, an_entry, keep
 
 GUARD_S = 30.0
@@ -202,6 +203,40 @@ def test_a_failing_flush_tells_nothing_at_all(counter, store, trouble):
     trouble(False)
     counter.flush()
     assert store.get(entry.key).hits == 1
+
+
+def test_refusals_are_told_where_nothing_else_is_counted(counter, store):
+    """They may be taken off apart from the count that came with them."""
+    identity = Identity("p", canonical_params({"n": 1}))
+    counter._refusals["", "p", "empty"] = 2
+    counter._notes[identity.key] = Note("", "p", identity.key, "refused", "empty", T0)
+    counter.flush()
+    assert store.refusals() == [Refusals(TODAY, "", "p", "empty", 2)]
+    assert [note.reason for note in store.notes("", "p", identity.key)] == ["empty"]
+
+
+def test_many_counts_are_told_in_parts(counter, store, monkeypatch):
+    """Others write in between; what a failing store was not told is told later, once."""
+    entries = [an_entry(n) for n in range(3 * HITS_AT_ONCE + 1)]
+    keep(store, *entries)
+    for entry in entries:
+        counter.hit(Use(entry), T0)
+    parts, add_usage = [], store.add_usage
+
+    def fails_at_the_third(days, uses, *more):
+        parts.append(len(uses))
+        if len(parts) == 3:
+            msg = "the disk is full"
+            raise StoreError(msg)
+        add_usage(days, uses, *more)
+
+    monkeypatch.setattr(store, "add_usage", fails_at_the_third)
+    with pytest.raises(StoreError):
+        counter.flush()
+    counter.flush()
+    assert max(parts) <= HITS_AT_ONCE
+    assert {store.get(entry.key).hits for entry in entries} == {1}
+    assert told(store)[TODAY, "", "intro_page", ""].hits == len(entries)
 
 
 def test_counts_are_not_kept_from_the_process_by_trouble(counter, trouble):

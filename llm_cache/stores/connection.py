@@ -61,14 +61,15 @@ class WaitWhileBusy:
 
     def __init__(self) -> None:
         self.limit_s = BUSY_WAIT_S
-        self._gives_up_at = 0.0
+        self.since: float | None = None
+        """Since when another has kept it waiting; None once that is over."""
 
     def __call__(self, earlier_calls: int) -> bool:
         """Pauses; False once it has waited for so long."""
         now = time.monotonic()
-        if earlier_calls == 0:
-            self._gives_up_at = now + self.limit_s
-        if now >= self._gives_up_at:
+        if earlier_calls == 0 or self.since is None:
+            self.since = now
+        if now >= self.since + self.limit_s:
             return False
         pause_s = _PAUSE_S if earlier_calls < _PAUSES else _LATER_PAUSE_S
         time.sleep(random.uniform(*pause_s))  # noqa: S311 - jitter, not a secret

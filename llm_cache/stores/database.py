@@ -144,7 +144,10 @@ class Database:
             with self._lock.held(alone=False):
                 if not self.is_in_place():
                     raise ReplacedError
-                run(connection, "BEGIN IMMEDIATE")
+                try:
+                    run(connection, "BEGIN IMMEDIATE")
+                finally:
+                    self._write_wait.since = None
                 try:
                     yield connection
                     run(connection, "COMMIT")
@@ -152,6 +155,11 @@ class Database:
                     if connection.in_transaction:
                         run(connection, "ROLLBACK")
                     raise
+
+    def locked_out_since(self) -> float | None:
+        """Since when another process has kept a transaction from beginning; None if none does."""
+        by_move = None if self._lock is None else self._lock.waits_since
+        return self._write_wait.since or by_move
 
     def write_log_back(self) -> None:
         """Moves the log into the file if it has grown; waits for others 50 ms at most."""

@@ -137,6 +137,8 @@ class DirectoryLock:
 
     def __init__(self, directory: Path) -> None:
         """Raises OSError if there is no lock and none can be made."""
+        self.waits_since: float | None = None
+        """Since when another has kept this waiting; None if nobody does."""
         path = directory / LOCK_NAME
         refuse_link(path)
         try:
@@ -151,21 +153,28 @@ class DirectoryLock:
     @contextmanager
     def held(self, *, alone: bool) -> Generator[None]:
         """Waits for it, 5 s at most; raises TimeoutError after that."""
-        how = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
-        gives_up_at = time.monotonic() + LOCK_WAIT_S
-        while True:
-            try:
-                fcntl.flock(self._fd, how | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= gives_up_at:
-                    msg = "another process has been making or moving it for 5 s: try again"
-                    raise TimeoutError(errno.ETIMEDOUT, msg) from None
-                time.sleep(_LOOK_EVERY_S)
+        try:
+            self._take(fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        finally:
+            self.waits_since = None
         try:
             yield
         finally:
             fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def _take(self, how: int) -> None:
+        while True:
+            try:
+                fcntl.flock(self._fd, how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                now = time.monotonic()
+                self.waits_since = self.waits_since or now
+                if now >= self.waits_since + LOCK_WAIT_S:
+                    msg = "another process has been making or moving it for 5 s: try again"
+                    raise TimeoutError(errno.ETIMEDOUT, msg) from None
+                time.sleep(_LOOK_EVERY_S)
+            else:
+                return
 
     def close(self) -> None:
         """Lets go of the file."""

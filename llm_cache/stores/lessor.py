@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from llm_cache.stores.live import LiveDatabase
     from llm_cache.stores.writer import Writer
 
-ACQUIRE_WITHIN_S: Final = 0.25
-"""How long a transaction may keep who wants a lease waiting; after that they do without one."""
 _LOOK_EVERY_S: Final = 0.05
 
 
@@ -71,13 +69,13 @@ class Lessor:
     def _patiently(
         self, identity: Identity, unfit: Entry | None, askers: Sequence[Lease]
     ) -> Lease | Entry | Held:
-        """Waits as long as transactions come to their ends, however many there are before."""
+        """Waits as long as writes come to their ends, however many there are before."""
         granting = self._writer.submit(lambda c: self._grant(c, identity, unfit, askers))
         while True:
             concurrent.futures.wait([granting], _LOOK_EVERY_S)
             if granting.done():
                 return granting.result()
-            if self._writer.stuck_for_s() > ACQUIRE_WITHIN_S:
+            if self._writer.is_stuck():
                 granting.add_done_callback(self._release_late)
                 msg = f"cannot take a lease in {self._live.path}: it is busy with another write"
                 raise StoreError(msg)

@@ -147,6 +147,11 @@ class LiveDatabase:
         if database is not None and not database.is_in_place():
             self._let_go(database, waits=False)
 
+    def locked_out_since(self) -> float | None:
+        """Since when another process has kept a transaction from beginning; None if none does."""
+        database = self._database
+        return None if database is None else database.locked_out_since()
+
     def write_log_back(self) -> None:
         """Keeps the log short."""
         if self._database is not None:
@@ -288,11 +293,19 @@ class LiveDatabase:
         _log.warning(
             "%s is damaged (%s): it was moved to %s, and a new one is made", self.path, error, aside
         )
-        self._rescue = threading.Thread(
+        self._start_rescue(aside)
+        return True
+
+    def _start_rescue(self, aside: Path) -> None:
+        thread = threading.Thread(
             target=self._on_rescue, args=(aside,), name="llm-cache rescue", daemon=True
         )
-        self._rescue.start()
-        return True
+        try:
+            thread.start()
+        except RuntimeError as error:
+            _log.warning("%s: nothing of it is salvaged, no thread can be had: %s", aside, error)
+        else:
+            self._rescue = thread
 
     def _let_go(self, database: Database, *, is_news: bool = True, waits: bool = True) -> None:
         if not self._opening.acquire(blocking=waits):

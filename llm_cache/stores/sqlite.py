@@ -92,7 +92,11 @@ class SqliteStore:
             clock=clock,
             on_rescue=self._salvage,
         )
-        self._writer = Writer(self._live.transaction, after_commit=self._live.write_log_back)
+        self._writer = Writer(
+            self._live.transaction,
+            after_commit=self._live.write_log_back,
+            locked_out_since=self._live.locked_out_since,
+        )
         self._sweeper = Sweeper(
             self._read,
             self._write,

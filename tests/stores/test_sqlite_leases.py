@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from llm_cache.errors import StoreError
-from llm_cache.stores import lessor, sqlite
+from llm_cache.stores import sqlite, writer
 from llm_cache.stores.base import EVERYTHING, Counts, Held, Lease, Selection, UsageDay
 from llm_cache.stores.boot import boot_id, seconds_since_boot
 from llm_cache.stores.heartbeat import Heartbeat
@@ -171,7 +171,7 @@ class Member:
             raise StoreError(msg)
 
 
-def test_the_heartbeat_is_one_thread_and_rests():
+def test_the_heartbeat_is_one_thread_that_ends_when_nobody_holds_anything():
     """It renews every member while they hold something, whatever one of them raises."""
     heartbeat = Heartbeat()
     members = [Member(beats) for beats in (1, 2, 3)]
@@ -179,8 +179,10 @@ def test_the_heartbeat_is_one_thread_and_rests():
         heartbeat.hold(member)
     for member in members:
         assert member.done.wait(GUARD_S)
-    threads = [t for t in threading.enumerate() if t.name == "llm-cache heartbeat"]
-    assert len([t for t in threads if t is heartbeat._thread]) == 1
+    thread = heartbeat._thread
+    if thread is not None:
+        thread.join(GUARD_S)
+    assert heartbeat._thread is None
     again = Member(1)
     heartbeat.hold(again)
     assert again.done.wait(GUARD_S)
@@ -240,9 +242,9 @@ def test_a_file_of_the_first_schema_is_taken_over(make_store, raw, store):
     assert again.usage() == [UsageDay("2026-11-22", "", "p", "", Counts(hits=2))]
 
 
-def test_a_transaction_that_takes_too_long_is_not_waited_for(store, raw, monkeypatch):
+def test_a_lock_that_another_keeps_is_not_waited_for(store, raw, monkeypatch):
     """Who wants a lease hears of it soon; what comes of it later is given back."""
-    monkeypatch.setattr(lessor, "ACQUIRE_WITHIN_S", 0.02)
+    monkeypatch.setattr(writer, "LOCKED_AT_MOST_S", 0.02)
     granted(store, "opened")
     with raw.connection() as other:
         other.execute("BEGIN IMMEDIATE")

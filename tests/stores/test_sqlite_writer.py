@@ -6,10 +6,12 @@ import subprocess
 import sys
 import textwrap
 import threading
+from functools import partial
 
 import pytest
 
 from llm_cache.errors import StoreError
+from llm_cache.stores import writer
 from llm_cache.stores.base import EVERYTHING, Selection
 from llm_cache.stores.connection import run
 from llm_cache.stores.removal import add_to_totals
@@ -82,8 +84,9 @@ def test_a_failing_write_takes_no_other_with_it(store, raw):
     assert store.totals()[0].entries == 2
 
 
-def test_writes_that_wait_together_are_one_transaction(store):
+def test_writes_that_wait_together_are_one_transaction(store, monkeypatch):
     """A hundred writes cost one commit."""
+    monkeypatch.setattr(writer, "OPEN_AT_MOST_S", WAIT_S)
     commits = []
 
     def watch(connection):
@@ -97,6 +100,72 @@ def test_writes_that_wait_together_are_one_transaction(store):
         future.result(WAIT_S)
     assert len(commits) == 2  # that of the write that held them up, and one for all of them
     assert store.totals()[0].entries == 100
+
+
+def test_a_transaction_takes_no_more_writes_once_it_is_open_for_long(store, monkeypatch):
+    """Other processes get their turn; what is left comes next, in its order."""
+    monkeypatch.setattr(writer, "OPEN_AT_MOST_S", -1.0)  # each write is one too many for the next
+    commits, order = [], []
+
+    def watch(connection):
+        connection.set_commit_hook(lambda: bool(commits.append(1)))
+
+    def write(n, connection):
+        inserting(an_entry(n))(connection)
+        order.append(n)
+
+    store._writer.submit(watch).result(WAIT_S)
+    with Held(store):
+        commits.clear()
+        futures = [store._writer.submit(partial(write, n)) for n in range(10)]
+    for future in futures:
+        future.result(WAIT_S)
+    assert order == list(range(10))
+    assert len(commits) == 11  # and that of the write that held them up
+    assert store.totals()[0].entries == 10
+
+
+def test_a_queue_of_its_own_writes_is_no_trouble(store):
+    """However long it is: it is stuck where another process, or the disk, keeps it waiting."""
+    with Held(store):
+        for n in range(1000):
+            store._writer.submit(inserting(an_entry(n)))
+        assert not store._writer.is_stuck()
+    store.totals()
+
+
+def test_a_write_that_does_not_end_is_trouble(store, monkeypatch):
+    """A disk that hangs is waited for by nobody in a hurry."""
+    monkeypatch.setattr(writer, "BUSY_AT_MOST_S", -1.0)
+    assert not store._writer.is_stuck(), "nothing is written"
+    with Held(store):
+        assert store._writer.is_stuck()
+
+
+def test_where_no_thread_can_be_had_writes_are_carried_out_by_who_asks(make_store, monkeypatch):
+    """One after the other, also those that a write leads to; a later one finds a thread again."""
+    start = threading.Thread.start
+
+    def refuse(thread):
+        if thread.name == "llm-cache writer":
+            msg = "can't start new thread"
+            raise RuntimeError(msg)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    store = make_store()
+    keep(store, an_entry(1))
+    then = []
+    first = store._writer.submit(inserting(an_entry(2)))
+    first.add_done_callback(lambda _: then.append(store._writer.submit(inserting(an_entry(3)))))
+    nested = store._writer.submit(
+        lambda _: then.append(store._writer.submit(inserting(an_entry(4))))
+    )
+    assert [future.result(WAIT_S) for future in then] == [an_entry(3).key, an_entry(4).key]
+    assert nested.done()
+    monkeypatch.undo()
+    keep(store, an_entry(5))
+    assert {info.key for info in store.select(EVERYTHING)} == {an_entry(n).key for n in range(1, 6)}
 
 
 def test_nobody_is_told_before_the_commit(store, raw):
