@@ -191,6 +191,8 @@ class Engine:
         self._is_closed = True
         _open_engines.discard(self)
         self.parts.flights.wait_until_stored(land_within_s)
+        self._publishing.close(land_within_s)
+        self._pool.close(land_within_s)
         self.parts.usage.close()
         self.parts.tier.clear()
         self.parts.store.close()

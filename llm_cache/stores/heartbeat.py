@@ -33,7 +33,7 @@ class Beating(Protocol):
 
 
 class Heartbeat:
-    """Has each of its members renew what it holds, in time; sleeps while nobody holds anything."""
+    """Has each of its members renew what it holds, in time; its thread ends when none does."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -60,8 +60,8 @@ class Heartbeat:
                 self._changed.notify()
 
     def _work(self) -> None:
-        while True:
-            self._beat(self._wait_until_due())
+        while due := self._wait_until_due():
+            self._beat(due)
 
     def _beat(self, due: list[Beating]) -> None:
         for member in due:
@@ -76,13 +76,16 @@ class Heartbeat:
                     self._due.pop(member, None)
 
     def _wait_until_due(self) -> list[Beating]:
+        """Those who are to beat; none if nobody holds anything: the thread is over then."""
         with self._changed:
-            while True:
+            while self._due:
                 now = self._monotonic()
                 due = [member for member, at in self._due.items() if at <= now]
                 if due:
                     return due
-                self._changed.wait(min(self._due.values(), default=threading.TIMEOUT_MAX) - now)
+                self._changed.wait(min(self._due.values(), default=now) - now)
+            self._thread = None
+            return []
 
 
 class _OfProcess:
