@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from llm_cache.errors import EventLoopError
 from llm_cache.flights import Failed, running_loop
 from llm_cache.lookup import look, lookup
 from llm_cache.policy import Mode
@@ -16,6 +17,7 @@ from llm_cache.sync_driver import SyncDriver, call_sync
 from llm_cache.why import bypass_reason, missed_in_replay
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable
 
     from llm_cache.async_driver import AsyncDriver
@@ -49,6 +51,7 @@ class Answering:
 
     async def off_loop(self, call: Callable[[], T]) -> T:
         """Calls something that blocks on a thread, and awaits what it returns."""
+        _asyncio_loop()
         return await self._async.off_loop(call)
 
     async def answer(self, call: Call) -> Result[Any]:
@@ -61,7 +64,7 @@ class Answering:
                 if isinstance(found, Result) and found.outcome is Outcome.HIT:
                     result = found
                 else:
-                    steps = lookup(self._parts, call, running_loop(), found)
+                    steps = lookup(self._parts, call, _asyncio_loop(), found)
                     result = _raised(await self._async.run(steps))
         except Exception as error:
             self._failed(call, error)
@@ -126,6 +129,17 @@ class Answering:
     def _failed(self, call: Call, error: Exception) -> None:
         if self._teller.is_heard():
             self._teller.failed(call.identity, error)
+
+
+def _asyncio_loop() -> AbstractEventLoop:
+    loop = running_loop()
+    if loop is None:
+        msg = (
+            "this call has to be run by asyncio, and no event loop of its runs here: under trio or "
+            "without any, make the call with asyncio.run, or use its sync form on a thread"
+        )
+        raise EventLoopError(msg)
+    return loop
 
 
 def _raised(result: Result[Any] | Failed) -> Result[Any]:

@@ -7,6 +7,7 @@
     ├── PrefixConflictError                       two functions claim one prefix
     ├── RecursiveGenerationError  (RuntimeError)  a generator waits for itself
     ├── GenerationTimeoutError    (TimeoutError)  a generator took longer than it may
+    ├── EventLoopError            (RuntimeError)  an async call is not run by asyncio
     ├── ReplayMissError           (LookupError)   mode is replay and there is no recording
     ├── TenantRequiredError       (RuntimeError)  a tenant is required and none is set
     └── StoreError                                the store could not do what was asked
@@ -44,6 +45,10 @@ class RecursiveGenerationError(CacheError, RuntimeError):
 
 class GenerationTimeoutError(CacheError, TimeoutError):
     """A generator ran longer than the `timeout` of its policy. Nothing was stored."""
+
+
+class EventLoopError(CacheError, RuntimeError):
+    """An async call is not run by an event loop of asyncio: by trio, say, or by hand."""
 
 
 class ReplayMissError(CacheError, LookupError):

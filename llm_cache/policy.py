@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from llm_cache.errors import ConfigError
 from llm_cache.gates import GATES
-from llm_cache.units import Duration, format_duration, hours_to_seconds, to_seconds
+from llm_cache.units import FOREVER, Duration, format_duration, hours_to_seconds, to_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 DAY_S: Final = 86_400.0
 DEFAULT_TTL_S: Final = DAY_S
-DEFAULT_TIMEOUT_S: Final = 300.0
+DEFAULT_TIMEOUT_S: Final = FOREVER
+"""An answer that takes long is paid for all the same, and wanted."""
+DEFAULT_LOCK_TIMEOUT_S: Final = 300.0
+"""Where the timeout is `forever`; else it is that of the generator."""
 AUTO_VERSION: Final = "auto"
 """Stands for a digest of the source of the function that generates."""
 
@@ -61,8 +64,9 @@ class CachePolicy:
         stale_if_error: how long after its ttl an entry is given when the generator fails.
         version: the revision of how the content is made; part of the key. `"auto"` stands for a
             digest of the source of the function that makes it.
-        timeout: how long a generator may run, `"forever"` for no limit.
-        lock_timeout: how long a caller waits for another's generation before it makes its own.
+        timeout: how long a generator may run; `"forever"`, the default, for no limit.
+        lock_timeout: how long a caller waits for another's generation before it makes its own; as
+            `timeout`, and 5 minutes where that is `"forever"`.
         mode: `"live"`, `"refresh"`, `"replay"` or `"off"`.
         cache_if: called with a value that was made; what it returns False for is not kept.
         store_if: names of gates that a value has to pass to be kept: `"not_empty"`,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.policy import (
+    DEFAULT_LOCK_TIMEOUT_S,
     DEFAULT_TIMEOUT_S,
     DEFAULT_TTL_S,
     UNSET,
@@ -22,6 +24,11 @@ BUILTIN_PREFIXES: Final[Mapping[str, CachePolicy]] = {
     "intro_page": CachePolicy(ttl="7d"),
     "word_problem": CachePolicy(ttl="24h"),
 }
+
+
+def lock_timeout_for(timeout_s: float) -> float:
+    """How long a caller waits for another's generation, where nobody says."""
+    return DEFAULT_LOCK_TIMEOUT_S if math.isinf(timeout_s) else timeout_s
 
 
 class TtlSource(StrEnum):
@@ -52,7 +59,7 @@ class Policy:
     stale_if_error: float = 0.0
     version: str = ""
     timeout: float = DEFAULT_TIMEOUT_S
-    lock_timeout: float = DEFAULT_TIMEOUT_S
+    lock_timeout: float = DEFAULT_LOCK_TIMEOUT_S
     mode: Mode = Mode.LIVE
     cache_if: Callable[[Any], bool] | None = None
     store_if: tuple[str, ...] = ()
@@ -133,7 +140,7 @@ class PolicyTable:
             stale_if_error=first("stale_if_error", 0.0),
             version=first("version", ""),
             timeout=timeout,
-            lock_timeout=first("lock_timeout", timeout),
+            lock_timeout=first("lock_timeout", lock_timeout_for(timeout)),
             mode=self._mode(call.mode, mode_in_block, (from_file, decorator, self.defaults)),
             cache_if=first("cache_if", None),
             store_if=first("store_if", ()),

@@ -90,14 +90,13 @@ class Read(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """Begin a flight, detached from its callers: None.
+    """Begin a flight: None.
 
-    One that nobody `waits` for never runs on its caller's thread.
+    One that its caller `waits` for may run on the caller's thread, and be over by then.
     """
 
     flight: Flight
     steps: Steps[None]
-    timeout_s: float
     waits: bool = True
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextvars
 import inspect
 import math
 import time
@@ -42,8 +41,8 @@ T = TypeVar("T")
 class SyncDriver:
     """Carries out steps by blocking the calling thread.
 
-    A generator runs on a thread of its own, in the caller's context, so that it can be waited for
-    with a limit; under the timeout `forever` it runs on the caller's own thread.
+    A generator runs on that thread, too, in its context. Only one with a finite timeout gets a
+    thread of its own, in a copy of that context: Python code cannot be interrupted in place.
     """
 
     def __init__(self, parts: Parts, publishing: DaemonPool) -> None:
@@ -67,11 +66,11 @@ class SyncDriver:
         match step:
             case Read(call) | Block(call):
                 return call()
-            case Launch(flight, steps, timeout_s, waits):
-                fly = partial(self._fly, flight, steps)
-                if math.isinf(timeout_s) and waits:
-                    contextvars.copy_context().run(fly)
+            case Launch(flight, steps, waits):
+                if waits:
+                    self._fly(flight, steps)
                 else:
+                    fly = partial(self._fly_alone, flight, steps)
                     start_thread(f"llm-cache flight {flight.identity.prefix}", fly)
             case Wait(flight, timeout_s):
                 return self._wait(flight, timeout_s)
@@ -94,10 +93,18 @@ class SyncDriver:
                 return
 
     def _fly(self, flight: Flight, steps: Steps[None]) -> None:
-        current_flight.set(flight)
-        # What ended the flight is with its leader by now.
+        """Raises nothing but what is meant for this thread: an interrupt, an exit."""
+        outer = current_flight.set(flight)
+        try:
+            # What ended the flight is with its leader by now.
+            with suppress(Exception):
+                self.run(steps)
+        finally:
+            current_flight.reset(outer)
+
+    def _fly_alone(self, flight: Flight, steps: Steps[None]) -> None:
         with suppress(BaseException):
-            self.run(steps)
+            self._fly(flight, steps)
 
     def _wait(self, flight: Flight, timeout_s: float) -> Ending | GaveUp:
         if flight.is_out_of_reach(blocking=True):

@@ -128,7 +128,7 @@ def test_the_nearest_source_decides_each_field(present):
     seconds = (3600, 7200, 10_800, 14_400)
     version = resolved("version", ("c", "p", "d", "f"), present).version
     assert version == nearest(("c", "p", "d", "f"), present, "")
-    assert resolved("timeout", hours, present).timeout == nearest(seconds, present, 300)
+    assert resolved("timeout", hours, present).timeout == nearest(seconds, present, math.inf)
     assert resolved("lock_timeout", hours, present).lock_timeout == nearest(seconds, present, 300)
     for name in ("grace", "stale_if_error"):
         assert getattr(resolved(name, hours, present), name) == nearest(seconds, present, 0)
@@ -158,8 +158,9 @@ def test_each_field_is_decided_by_itself():
 
 
 def test_the_lock_timeout_follows_the_timeout():
-    """Where nobody sets a lock_timeout it is the timeout, whoever decided that."""
+    """Where nobody sets a lock_timeout it is the timeout, or 5 minutes where that has no end."""
     assert PolicyTable().resolve("p").lock_timeout == 300
+    assert PolicyTable().resolve("p", call=CachePolicy(timeout="forever")).lock_timeout == 300
     assert PolicyTable().resolve("p", call=CachePolicy(timeout="5s")).lock_timeout == 5
     table = PolicyTable(defaults=CachePolicy(lock_timeout="7s"))
     assert table.resolve("p", call=CachePolicy(timeout="5s")).lock_timeout == 7

@@ -12,7 +12,7 @@ from llm_cache.config.parts import PrefixConfig, Price, WarmSet
 from llm_cache.config.problems import Origin, dotted
 from llm_cache.config.values import duration_text, is_array, is_table, size_text
 from llm_cache.policy import DEFAULT_TIMEOUT_S, DEFAULT_TTL_S, DURATIONS, StoreParams
-from llm_cache.policy_table import BUILTIN_PREFIXES
+from llm_cache.policy_table import BUILTIN_PREFIXES, lock_timeout_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +118,7 @@ def _builtin(config: CacheConfig) -> dict[str, dict[str, Any]]:
         "stale_if_error": 0.0,
         "version": "",
         "timeout": DEFAULT_TIMEOUT_S,
-        "lock_timeout": DEFAULT_TIMEOUT_S if timeout is None else timeout,
+        "lock_timeout": lock_timeout_for(DEFAULT_TIMEOUT_S if timeout is None else timeout),
         "store_if": [],
         "store_params": StoreParams.FULL.value,
         "secret_params": [],
@@ -189,7 +189,7 @@ tenant_required = false        # true: a request without a tenant is an error
 # For every prefix whose decorator says nothing else.
 [defaults]
 # ttl = "24h"                  # "forever" for no end, 0 to keep nothing
-# timeout = "5m"               # how long a generator may run
+# timeout = "10m"              # how long a generator may run; no limit if left out
 # ttl_jitter = 0.1             # up to 10 % shorter, so that not all expires at once
 # grace = "1d"                 # after its ttl an entry is given once more while it is made anew
 # stale_if_error = "30d"       # and when generating fails

@@ -55,7 +55,7 @@ def test_all_builtin_settings_are_shown(tmp_path: Path):
         "defaults.grace = 0s (built-in)",
         "defaults.stale_if_error = 0s (built-in)",
         'defaults.version = "" (built-in)',
-        "defaults.timeout = 5m (built-in)",
+        "defaults.timeout = forever (built-in)",
         "defaults.lock_timeout = 5m (built-in)",
         "defaults.store_if = none (built-in)",
         "defaults.store_params = full (built-in)",
@@ -220,7 +220,7 @@ def test_samples_of_the_first_file_work_when_uncommented(load: Load):
     config = load(re.sub(r"^# (?=[\[\w]+( =|\]|\.))", "", FIRST_FILE, flags=re.MULTILINE))
     assert config.defaults == PrefixConfig(
         ttl="24h",
-        timeout="5m",
+        timeout="10m",
         ttl_jitter=0.1,
         grace="1d",
         stale_if_error="30d",

@@ -1,15 +1,18 @@
 """Flights live in threads and event loops that come and go."""
 
 import asyncio
+import contextvars
 import math
 import subprocess
 import sys
 import textwrap
 import threading
+from functools import partial
 
 import pytest
 
-from llm_cache import CachePolicy, GenerationTimeoutError, LLMCache
+from llm_cache import CachePolicy, EventLoopError, GenerationTimeoutError, LLMCache
+from llm_cache.engine import POOL_THREADS
 
 
 def test_a_waiter_takes_over_from_a_loop_that_ended(cache, gate, in_thread):
@@ -79,21 +82,102 @@ async def test_a_sync_call_inside_a_loop_runs_any_generator(cache):
     assert cache.get_or_generate_sync("c", agenerate, policy=forever) == "async"
 
 
-def test_a_plain_generator_runs_beside_its_caller(cache):
-    """So that it can be waited for with a limit."""
-    assert cache.get_or_generate_sync("p", threading.get_ident) != threading.get_ident()
+def test_a_plain_generator_runs_on_its_callers_thread(cache):
+    """What is bound to a thread works as it does without the cache."""
+    assert cache.get_or_generate_sync("p", threading.get_ident) == threading.get_ident()
 
 
-def test_without_a_limit_it_runs_on_its_callers_thread(cache):
-    """For what belongs to a thread: `timeout="forever"`."""
-    forever = CachePolicy(timeout="forever")
-    here = cache.get_or_generate_sync("p", threading.get_ident, policy=forever)
-    assert here == threading.get_ident()
+def test_a_plain_generator_runs_in_its_callers_context(cache):
+    """Also what it sets there is seen afterwards."""
+    variable = contextvars.ContextVar("variable", default="unset")
+
+    def generate():
+        variable.set("set by the generator")
+        return "text"
+
+    assert cache.get_or_generate_sync("p", generate) == "text"
+    assert variable.get() == "set by the generator"
+
+
+def test_a_plain_generator_may_run_an_event_loop(cache):
+    """There is none on its thread but its own."""
+
+    async def ask():
+        return "asked"
+
+    def generate():
+        loop = asyncio.new_event_loop()
+        try:
+            return loop.run_until_complete(ask())
+        finally:
+            loop.close()
+
+    assert cache.get_or_generate_sync("p", generate) == "asked"
+
+
+def test_callers_of_plain_generators_take_no_threads(cache, in_thread):
+    """Fifty callers are fifty threads, beside those of the store."""
+    counted = []
+
+    def generate():
+        counted.append(threading.active_count())
+        return "text"
+
+    before = threading.active_count()
+    callers = [partial(cache.get_or_generate_sync, "p", generate, n=n) for n in range(50)]
+    assert in_thread(*callers)() == ["text"] * 50
+    assert max(counted) <= before + 50 + 2 * POOL_THREADS + 3
+
+
+def test_with_a_limit_it_runs_on_a_thread_of_its_own(cache):
+    """So that it can be waited for so long."""
+    limited = CachePolicy(timeout="1m")
+    there = cache.get_or_generate_sync("p", threading.get_ident, policy=limited)
+    assert there != threading.get_ident()
+
+
+def test_an_interrupt_in_a_plain_generator_is_its_callers(cache):
+    """Nothing is stored, and the next one generates."""
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.get_or_generate_sync("p", interrupted)
+    assert cache.engine.parts.flights.under_way() == []
+    assert cache.get_or_generate_sync("p", lambda: "text") == "text"
 
 
 async def test_a_plain_generator_in_an_async_call_runs_on_the_loop(cache):
     """It is called where its caller is."""
     assert await cache.get_or_generate("p", threading.get_ident) == threading.get_ident()
+
+
+def by_hand(coroutine):
+    """Runs a coroutine as no event loop of asyncio does."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    finally:
+        coroutine.close()
+    msg = "it waits for something"
+    raise AssertionError(msg)
+
+
+def test_another_event_loop_than_asyncios_is_one_clear_error(cache):
+    """It says what is needed, and leaves nothing behind."""
+
+    async def generate():
+        return "text"
+
+    with pytest.raises(EventLoopError, match="run by asyncio"):
+        by_hand(cache.get_or_generate("p", generate))
+    with pytest.raises(EventLoopError, match="run by asyncio"):
+        by_hand(cache.aio.prune())
+    assert cache.engine.parts.flights.under_way() == []
+    assert asyncio.run(cache.get_or_generate("p", generate)) == "text"
+    assert by_hand(cache.get_or_generate("p", generate)) == "text"
 
 
 SHORT = CachePolicy(timeout="20ms")
@@ -137,7 +221,7 @@ async def test_a_generators_own_timeout_is_its_own(cache):
 
 def test_who_joined_gives_up_after_lock_timeout(cache, gate, in_thread):
     """It makes the value for itself, and keeps nothing."""
-    impatient = CachePolicy(lock_timeout=0, timeout="1s")
+    impatient = CachePolicy(lock_timeout=0)
     joined = in_thread(lambda: cache.get_or_generate_sync("p", gate.generate_sync))
     gate.began_sync()
     assert cache.get_or_generate_sync("p", lambda: "own", policy=impatient) == "own"
