@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from llm_cache.codec import Codec
     from llm_cache.entry import Entry
     from llm_cache.keys import Identity
     from llm_cache.savings import Usage
@@ -31,6 +32,8 @@ class Landed:
     entry: Entry | None
     usage: Usage
     """What making it took."""
+    codec: Codec
+    """The type that its leader asked for: who joined may have asked for another."""
     was_fresh: bool = False
     """It was in the store."""
     has_waited: bool = False
@@ -88,6 +91,8 @@ class Flight:
         self.askers: list[Flight] = []
         """Those, of any cache, whose generators wait for this one."""
         self.is_void = False
+        self.is_behind = False
+        """Whether nobody waits for it: it refreshes a value that was served stale."""
         self.lease: Lease | None = None
         self._seen_idle_at: float | None = None
 
@@ -110,6 +115,8 @@ class Flight:
 
 
 IDLE_LOOP_S: Final = 1.0
+CUT_OFF_AT_MOST: Final = 10_000
+"""Keys of which it is remembered; where there are more, one refresh each may be lost again."""
 
 
 class Flights:
@@ -120,6 +127,7 @@ class Flights:
         self._some_stored = threading.Condition(self._lock)
         self._open_to_join: dict[tuple[bytes, bool], Flight] = {}
         self._not_yet_stored: set[Flight] = set()
+        self._cut_off: set[bytes] = set()
         self._monotonic = monotonic
 
     def join(
@@ -169,16 +177,33 @@ class Flights:
                 asker.waits_for.remove(flight)
                 flight.askers.remove(asker)
 
-    def land(self, flight: Flight, ending: Ending) -> None:
-        """Hands `ending` to everyone who waits; only the first of several counts."""
+    def land(self, flight: Flight, ending: Ending, *, is_being_stored: bool = False) -> None:
+        """Hands `ending` to everyone who waits; only the first of several counts.
+
+        Nobody joins it after that. One whose value `is_being_stored` is over once it is `stored`.
+        """
         with self._lock:
             self._close_to_joining(flight)
             if flight.future.done():
                 return
-            if not isinstance(ending, Landed):
-                self._is_over(flight)
+            if isinstance(ending, Landed):
+                self._cut_off.discard(flight.identity.key)
+            else:
                 flight.is_void = True
+            if not is_being_stored:
+                self._is_over(flight)
         flight.future.set_result(ending)
+
+    def was_cut_off(self, key: bytes) -> bool:
+        """Whether the last refresh behind a stale value ended with its event loop."""
+        return key in self._cut_off
+
+    def cut_off(self, flight: Flight) -> None:
+        """A refresh behind a stale value has ended with its event loop: the next has to wait."""
+        with self._lock:
+            if len(self._cut_off) >= CUT_OFF_AT_MOST:
+                self._cut_off.clear()
+            self._cut_off.add(flight.identity.key)
 
     def stored(self, flight: Flight) -> None:
         """The store has the flight's value, or will never have it."""

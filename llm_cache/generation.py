@@ -29,6 +29,8 @@ def fly(parts: Parts, call: Call, flight: Flight) -> Steps[None]:
     try:
         ending = yield from _make(parts, call, flight)
     except BaseException as error:
+        if flight.is_behind and not isinstance(error, Exception):
+            parts.flights.cut_off(flight)
         store_calls.land(parts, flight, Abandoned(error))
         raise
     if isinstance(ending, Failed):
@@ -44,13 +46,10 @@ def _make(parts: Parts, call: Call, flight: Flight) -> Steps[Landed | Failed]:
     entry: Entry | None = yield Read(partial(store_calls.read, parts, key))
     landed = None if entry is None else landed_from(parts, call, entry)
     if landed is not None:
-        parts.flights.stored(flight)
         return landed
     lease = yield from take_lease(parts, call, flight, unfit=entry)
-    if isinstance(lease, Landed):
-        if lease.entry is not None:
-            parts.tier.put(lease.entry, stamp)
-        parts.flights.stored(flight)
+    if isinstance(lease, Landed) and lease.entry is not None:
+        parts.tier.put(lease.entry, stamp)
     if isinstance(lease, Landed | Failed):
         return lease
     stamp = parts.tier.stamp(key)
@@ -86,32 +85,30 @@ def _keep(parts: Parts, call: Call, flight: Flight, paid: Paid, stamp: bytes) ->
     except Exception as error:  # noqa: BLE001 - whatever it is, the value is paid for
         made = NotStorable(f"it cannot be written: {error!r}")
     if isinstance(made, NotStorable):
-        return _refused(parts, call, flight, paid, reason or made.kind, made.reason)
+        return _refused(parts, call, paid, reason or made.kind, made.reason)
     if reason is not None:
-        return _refused(parts, call, flight, paid, reason, reason, made)
+        return _refused(parts, call, paid, reason, reason, made)
     if not call.refresh and not flight.is_void:
         parts.tier.put(made, stamp)
     lease, flight.lease = flight.lease, None
     if lease is None:
         # Nobody could tell whether it was invalidated since, or is being made elsewhere.
         parts.usage.not_stored(call.identity, paid.usage.model, NO_LEASE)
-        parts.flights.stored(flight)
-        return Landed(value, made, paid.usage, not_stored=NO_LEASE)
+        return Landed(value, made, paid.usage, call.codec, not_stored=NO_LEASE)
     stored: Future[None] = Future()
     publish = partial(store_calls.publish, parts, made, flight, lease, stored, refresh=call.refresh)
-    landed = Landed(value, made, paid.usage)
+    landed = Landed(value, made, paid.usage, call.codec)
     try:
         yield Publish(publish, stored)
     finally:
         # Whatever became of the storing, or of this flight's loop: the value is paid for.
-        parts.flights.land(flight, landed)
+        parts.flights.land(flight, landed, is_being_stored=True)
     return landed
 
 
 def _refused(
     parts: Parts,
     call: Call,
-    flight: Flight,
     paid: Paid,
     reason: str,
     words: str,
@@ -121,8 +118,7 @@ def _refused(
     prefix = call.identity.prefix
     parts.usage.not_stored(call.identity, paid.usage.model, reason)
     parts.notices.once(("not stored", prefix, reason), "%s: a value is not kept: %s", prefix, words)
-    parts.flights.stored(flight)
-    return Landed(paid.value, entry, paid.usage, not_stored=reason, is_kept=False)
+    return Landed(paid.value, entry, paid.usage, call.codec, not_stored=reason, is_kept=False)
 
 
 def new_entry(parts: Parts, call: Call, paid: Paid) -> Entry | NotStorable:

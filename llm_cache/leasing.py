@@ -69,7 +69,8 @@ def landed_from(
         value = call.codec.decode(entry.body, entry.encoding)
     except DecodeError:
         return None
-    return Landed(value, entry, usage_of(entry), was_fresh=True, has_waited=has_waited)
+    usage = usage_of(entry)
+    return Landed(value, entry, usage, call.codec, was_fresh=True, has_waited=has_waited)
 
 
 def _wait(parts: Parts, flight: Flight, askers: list[Lease], gives_up_at: float) -> Steps[bool]:

@@ -115,8 +115,9 @@ def _from_entry(
     generator = parts.generators.of(call.identity.prefix)
     if found.outcome is Outcome.STALE:
         if generator.lets_through():
-            with suppress(RuntimeError):  # no thread is to be had: there is an answer all the same
-                yield from _refresh_behind(parts, call, loop)
+            refreshed = yield from _refresh(parts, call, loop)
+            if isinstance(refreshed, Result):
+                return refreshed
         _count_old(parts, found, "stale_hits")
         return found
     if not generator.lets_through():
@@ -127,14 +128,27 @@ def _from_entry(
     return ending
 
 
-def _refresh_behind(
+def _refresh(
     parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None
-) -> Steps[None]:
-    """Has a stale value made anew, for those who come later."""
-    stamp = store_calls.stamp(parts, call.identity.key)
+) -> Steps[Result[Any] | Failed | None]:
+    """Has a stale value refreshed behind this caller, for those who come later: None.
+
+    Where the last one ended with its event loop (one loop a request, say), this caller waits for
+    it: behind each of them it would never come to its end.
+    """
+    key = call.identity.key
+    if parts.flights.was_cut_off(key):
+        return (yield from _from_flight(parts, call, loop, Reason.EXPIRED))
+    stamp = store_calls.stamp(parts, key)
     flight, leads = parts.flights.join(call.identity, None, loop, refresh=False, stamp=stamp)
     if leads:
-        yield from _launch(parts, call, flight, waits=False)
+        flight.is_behind = True
+        with suppress(RuntimeError):  # no thread is to be had: there is an answer all the same
+            yield from _launch(parts, call, flight, waits=False)
+    elif parts.flights.is_stranded(flight):
+        parts.flights.cut_off(flight)
+        store_calls.land(parts, flight, Abandoned(None))
+    return None
 
 
 def _fallen_back(parts: Parts, found: Result[Any], error: Exception | None = None) -> Result[Any]:
@@ -192,7 +206,7 @@ def _from_flight(
 
 def _launch(parts: Parts, call: Call, flight: Flight, *, waits: bool = True) -> Steps[None]:
     try:
-        yield Launch(flight, fly(parts, call, flight), call.policy.timeout, waits=waits)
+        yield Launch(flight, fly(parts, call, flight), waits=waits)
     except BaseException as error:
         # No thread could be started, say: nobody is to wait for it.
         store_calls.land(parts, flight, Abandoned(error))
@@ -202,7 +216,10 @@ def _launch(parts: Parts, call: Call, flight: Flight, *, waits: bool = True) -> 
 def _delivered(parts: Parts, call: Call, landed: Landed, reason: Reason) -> Result[Any] | None:
     """What a caller of a flight gets: a copy of its own; None if it is not of its type."""
     identity, entry, value = call.identity, landed.entry, landed.value
-    if entry is not None and not is_immutable(value):
+    is_its_type = landed.codec is call.codec
+    if entry is None and not is_its_type:
+        return None  # nobody can tell
+    if entry is not None and not (is_its_type and is_immutable(value)):
         try:
             value = call.codec.decode(entry.body, entry.encoding)
         except DecodeError:

@@ -15,6 +15,7 @@ from llm_cache import (
     cached_llm_call,
 )
 from llm_cache.circuit import LONGEST_PAUSE_S, TRIPS_AFTER
+from llm_cache.flights import IDLE_LOOP_S
 from tests.conformance.samples import T0, Clock
 
 HOUR_S = 3600.0
@@ -100,8 +101,8 @@ def test_past_its_grace_it_is_made_before_it_is_given(cache, clock, ask, how, po
 
 
 def test_a_stale_hit_never_waits_for_the_generator(cache, clock, gate):
-    """Also under the timeout `forever`, where a generator runs on its caller's thread."""
-    policy = CachePolicy(ttl="1h", grace="1h", timeout="forever")
+    """Though else a generator runs on its caller's thread."""
+    policy = CachePolicy(ttl="1h", grace="1h")
     cache.put("p", "old")
     clock.now += 1.5 * HOUR_S
     for _ in range(5):
@@ -127,6 +128,68 @@ def test_a_stale_hit_needs_no_thread(cache, clock, ask, monkeypatch):
         patched.setattr(threading.Thread, "start", fails)
         assert ask() == "made 1"
     assert cache.engine.parts.flights.under_way() == []
+
+
+def run_and_close(coroutine, cache):
+    """A loop that is closed with what it had begun."""
+    loop = run_and_leave(coroutine, cache)
+    loop.close()
+    return loop.answer
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop with the answer of what it has run."""
+
+    answer: object = None
+
+
+def run_and_leave(coroutine, cache):
+    """A loop that just stands still, with what it had begun."""
+    loop = Loop()
+    loop.answer = loop.run_until_complete(coroutine)
+    for flight in cache.engine.parts.flights.under_way():
+        flight.task._log_destroy_pending = False
+    return loop
+
+
+@pytest.mark.parametrize(
+    "run",
+    [lambda coroutine, _: asyncio.run(coroutine), run_and_close],
+    ids=["asyncio.run", "closed"],
+)
+def test_one_event_loop_a_request_refreshes_all_the_same(cache, clock, run):
+    """What ends with the loop of one stale hit, the next one waits for."""
+
+    async def generate():
+        await asyncio.sleep(0)
+        return "new"
+
+    cache.put("p", "old")
+    clock.now += 1.5 * HOUR_S
+    answers = [run(cache.get_or_generate("p", generate, policy=POLICY), cache) for _ in range(3)]
+    assert answers[0] == "old"
+    assert answers[2] == cache.peek("p").value == "new"
+
+
+def test_a_refresh_whose_event_loop_stands_still_is_begun_again(cache, clock):
+    """Once it was seen idle for a while: nobody runs it any more, as far as one can tell."""
+
+    async def generate():
+        await asyncio.sleep(0)
+        return "new"
+
+    cache.put("p", "old")
+    clock.now += 1.5 * HOUR_S
+    flights = cache.engine.parts.flights
+    flights._monotonic = Clock()
+    left = []
+    for _ in range(4):
+        left.append(run_and_leave(cache.get_or_generate("p", generate, policy=POLICY), cache))
+        flights._monotonic.now += 2 * IDLE_LOOP_S
+    assert left[0].answer == "old"
+    assert left[-1].answer == cache.peek("p").value == "new"
+    for loop in left:
+        loop.close()
 
 
 async def test_of_many_stale_hits_one_makes_it_anew(cache, clock, gate, until):

@@ -5,7 +5,9 @@ import contextvars
 import logging
 import threading
 
-from llm_cache import LLMCache
+import pytest
+
+from llm_cache import CachePolicy, LLMCache
 
 WAITERS = 1000
 
@@ -130,3 +132,45 @@ def test_nothing_is_left_unretrieved(tmp_path, caplog):
     with caplog.at_level(logging.DEBUG, "asyncio"):
         asyncio.run(main(), debug=True)
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("made", ["text", 7, None])
+async def test_who_joins_with_another_type_gets_its_own(cache, gate, made):
+    """What a flight of another type brings is checked as if it had been stored."""
+    gate.value = made
+
+    def count() -> float:
+        return 0.5
+
+    first = asyncio.create_task(cache.get_or_generate("p", gate.generate))
+    await gate.began()
+    joining = asyncio.create_task(cache.get_or_generate("p", count))
+    await asyncio.sleep(0)
+    gate.open()
+    assert await first == made
+    assert await joining == 0.5
+
+
+async def test_who_joins_with_the_same_type_shares_the_flight(cache, gate):
+    """The control of it: one call for both."""
+    tasks = [asyncio.create_task(cache.get_or_generate("p", gate.generate)) for _ in range(2)]
+    await gate.began()
+    gate.open()
+    assert await asyncio.gather(*tasks) == ["text", "text"]
+    assert gate.calls == 1
+
+
+def test_what_a_gate_refused_is_joined_by_nobody(cache):
+    """A flight that is over for the store is closed to joining by then."""
+    flights = cache.engine.parts.flights
+    over = flights._is_over
+    joinable = []
+
+    def is_over(flight):
+        joinable.extend(flights._open_to_join)
+        over(flight)
+
+    flights._is_over = is_over
+    policy = CachePolicy(cache_if=lambda _: False)
+    assert cache.get_or_generate_sync("p", lambda: "refused", policy=policy) == "refused"
+    assert joinable == []
