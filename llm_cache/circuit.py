@@ -6,6 +6,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
+from llm_cache.fork_locks import made_again_in_child
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -26,12 +28,15 @@ class Circuit:
         """`good_news` is logged when calls succeed again."""
         self._good_news = good_news
         self._monotonic = monotonic
-        self._lock = threading.Lock()
+        made_again_in_child(self._make_locks)
         self._failures = 0
         self._pause_s = FIRST_PAUSE_S
         self._next_try_at = 0.0
         self.opened = 0
         """How often it has begun to keep calls back."""
+
+    def _make_locks(self) -> None:
+        self._lock = threading.Lock()
 
     @property
     def is_open(self) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llm_cache.errors import PrefixConflictError
+from llm_cache.fork_locks import made_again_in_child
 
 if TYPE_CHECKING:
     from llm_cache.binding import Binding
@@ -25,7 +26,19 @@ class _Claim:
 
 
 _claims: Final[dict[str, tuple[_Claim, ...]]] = {}
-_claiming: Final = threading.Lock()
+
+
+class _Claiming:
+    """A lock for who changes the claims."""
+
+    def __init__(self) -> None:
+        made_again_in_child(self._make_locks)
+
+    def _make_locks(self) -> None:
+        self.lock = threading.Lock()
+
+
+_claiming: Final = _Claiming()
 
 
 def claim(binding: Binding, *, shared: bool) -> None:
@@ -39,7 +52,7 @@ def claim(binding: Binding, *, shared: bool) -> None:
     # What is typed into a notebook or a prompt has another "file" each time.
     place = str(Path(file).resolve()) if Path(file).is_file() else "<interactive>"
     new = _Claim(place, function.__qualname__, shared, binding)
-    with _claiming:
+    with _claiming.lock:
         others = tuple(
             held for held in _claims.get(prefix, ()) if (held.file, held.name) != (place, new.name)
         )
@@ -56,5 +69,5 @@ def claim(binding: Binding, *, shared: bool) -> None:
 
 def bindings_of(prefix: str) -> list[Binding]:
     """The functions that are decorated for a prefix, as far as this process has come."""
-    with _claiming:
+    with _claiming.lock:
         return [held.binding for held in _claims.get(prefix, ())]

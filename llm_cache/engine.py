@@ -44,7 +44,11 @@ POOL_THREADS: Final = 8
 LOOK_EVERY_S: Final = 0.25
 LAND_WITHIN_S: Final = 5.0
 NOT_IN_MEMORY: Final = object()
-_LOADED_LATE: Final = ("llm_cache.answering", "llm_cache.async_driver")
+_LOADED_LATE: Final = (
+    *("llm_cache.answering", "llm_cache.async_driver", "llm_cache.config.lines"),
+    *("tomllib", "pwd", "grp", "decimal"),
+)
+"""What the first use of a cache imports, by name."""
 POLICIES_REMEMBERED: Final = 4096
 
 
@@ -233,9 +237,8 @@ def _begin_anew_after_fork() -> None:
 
 def _load_what_is_loaded_late() -> None:
     """Before a fork: a module that another thread is just importing stays locked in the child."""
-    if _open_engines:
-        for name in _LOADED_LATE:
-            importlib.import_module(name)
+    for name in _LOADED_LATE:
+        importlib.import_module(name)
 
 
 os.register_at_fork(before=_load_what_is_loaded_late, after_in_child=_begin_anew_after_fork)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from llm_cache.errors import RecursiveGenerationError
+from llm_cache.fork_locks import made_again_in_child
 
 if TYPE_CHECKING:
     import asyncio
@@ -123,8 +124,7 @@ class Flights:
     """The flights of a cache in this process."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._lock = threading.RLock()
-        self._some_stored = threading.Condition(self._lock)
+        made_again_in_child(self._make_locks)
         self._open_to_join: dict[tuple[bytes, bool], Flight] = {}
         self._not_yet_stored: set[Flight] = set()
         self._cut_off: set[bytes] = set()
@@ -244,6 +244,10 @@ class Flights:
     def is_stranded(self, flight: Flight) -> bool:
         """Whether a flight's event loop will never run it on."""
         return flight.is_stranded(self._monotonic())
+
+    def _make_locks(self) -> None:
+        self._lock = threading.RLock()
+        self._some_stored = threading.Condition(self._lock)
 
     def _is_over(self, flight: Flight) -> None:
         self._not_yet_stored.discard(flight)

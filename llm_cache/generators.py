@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from llm_cache.circuit import Circuit
+from llm_cache.fork_locks import made_again_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +17,11 @@ class Generators:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._lock = threading.Lock()
+        made_again_in_child(self._make_locks)
         self._of: dict[str, Circuit] = {}
+
+    def _make_locks(self) -> None:
+        self._lock = threading.Lock()
 
     def of(self, prefix: str) -> Circuit:
         """The circuit of a prefix."""

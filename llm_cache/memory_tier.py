@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.codec import is_immutable
 from llm_cache.entry import freshness_window
+from llm_cache.fork_locks import made_again_in_child
 from llm_cache.policy import Mode
 from llm_cache.stamps import STAMP_BYTES
 from llm_cache.usage import Use
@@ -90,7 +91,7 @@ class MemoryTier:
         self._max_bytes = max_bytes
         self._slots: OrderedDict[bytes, Slot] = OrderedDict()
         self._bytes = 0
-        self._lock = threading.Lock()
+        made_again_in_child(self._make_locks)
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -151,6 +152,9 @@ class MemoryTier:
         with self._lock:
             self._slots.clear()
             self._bytes = 0
+
+    def _make_locks(self) -> None:
+        self._lock = threading.Lock()
 
     def _take_out(self, key: bytes) -> None:
         slot = self._slots.pop(key, None)

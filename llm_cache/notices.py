@@ -6,6 +6,8 @@ import logging
 import threading
 from typing import Final
 
+from llm_cache.fork_locks import made_again_in_child
+
 _log: Final = logging.getLogger("llm_cache")
 
 
@@ -14,6 +16,9 @@ class Notices:
 
     def __init__(self) -> None:
         self._said: set[tuple[str, ...]] = set()
+        made_again_in_child(self._make_locks)
+
+    def _make_locks(self) -> None:
         self._lock = threading.Lock()
 
     def once(self, about: tuple[str, ...], message: str, *arguments: object) -> None:

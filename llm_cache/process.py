@@ -7,9 +7,21 @@ from typing import Final
 
 from llm_cache.cache import LLMCache
 from llm_cache.config import load_config
+from llm_cache.fork_locks import made_again_in_child
 
-_making: Final = threading.Lock()
-_shared: LLMCache | None = None
+
+class _Shared:
+    """The cache of this process, and a lock so that only one is made."""
+
+    def __init__(self) -> None:
+        self.cache: LLMCache | None = None
+        made_again_in_child(self._make_locks)
+
+    def _make_locks(self) -> None:
+        self.making = threading.Lock()
+
+
+_shared: Final = _Shared()
 
 
 def get_cache() -> LLMCache:
@@ -19,14 +31,13 @@ def get_cache() -> LLMCache:
     `LLM_CACHE_TENANT`, and the `cache.toml` found from the working directory upward. Raises
     ConfigError if one of them is wrong.
     """
-    global _shared  # noqa: PLW0603 - one per process is what it is for
-    cache = _shared
+    cache = _shared.cache
     if cache is not None:
         return cache
-    with _making:
-        if _shared is None:
-            _shared = LLMCache(config=load_config())
-        return _shared
+    with _shared.making:
+        if _shared.cache is None:
+            _shared.cache = LLMCache(config=load_config())
+        return _shared.cache
 
 
 def set_cache(cache: LLMCache | None) -> None:
@@ -34,6 +45,5 @@ def set_cache(cache: LLMCache | None) -> None:
 
     The one before is not closed.
     """
-    global _shared  # noqa: PLW0603
-    with _making:
-        _shared = cache
+    with _shared.making:
+        _shared.cache = cache

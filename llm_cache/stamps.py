@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from llm_cache.errors import StoreError
+from llm_cache.fork_locks import made_again_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -62,7 +63,7 @@ class FileStamps:
         Where it may not be written to it is only read.
         """
         self._path = path
-        self._lock = threading.Lock()
+        made_again_in_child(self._make_locks)
         flags = os.O_CLOEXEC | os.O_NOFOLLOW
         try:
             self._fd = os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o600)
@@ -105,6 +106,9 @@ class FileStamps:
             if self._fd != _CLOSED:
                 os.close(self._fd)
                 self._fd = _CLOSED  # the number may be another file's from now on
+
+    def _make_locks(self) -> None:
+        self._lock = threading.Lock()
 
     def _write(self, stamps: bytes, offset: int) -> None:
         try:

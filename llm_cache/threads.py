@@ -10,6 +10,8 @@ import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from llm_cache.fork_locks import made_again_in_child
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -50,7 +52,7 @@ class DaemonPool:
         self._size = size
         self._idle = 0
         self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
+        made_again_in_child(self._make_locks)
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._is_closed = False
         self.finished = 0
@@ -91,6 +93,9 @@ class DaemonPool:
         for thread in threads:
             if thread is not threading.current_thread():
                 thread.join(max(gives_up_at - time.monotonic(), 0.0))
+
+    def _make_locks(self) -> None:
+        self._lock = threading.Lock()
 
     def _has_thread(self) -> bool:
         """Whether a thread will take the next job; starts one if that is needed and possible."""

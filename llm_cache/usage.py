@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from llm_cache.errors import StoreError
+from llm_cache.fork_locks import made_again_in_child
 from llm_cache.stores.base import Counts, EntryUse, Note, Refusals, UsageDay
 from llm_cache.threads import before_worker_ends
 
@@ -98,8 +99,7 @@ class UsageCounter:
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
-        self._lock = threading.Lock()
-        self._flushing = threading.Lock()
+        made_again_in_child(self._make_locks)
         self.hits: Final[deque[Use]] = deque()
         """One `Use` a hit, to be added up later: every hit comes this way, without a lock."""
         self._untold: dict[object, _Hits] = {}
@@ -108,8 +108,6 @@ class UsageCounter:
         self._refusals: dict[tuple[str, str, str], int] = {}
         self._notes: dict[bytes, Note] = {}
         self.is_asleep = True
-        self._something_to_tell = threading.Event()
-        self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
     def hit(self, use: Use, now: float) -> None:
@@ -211,6 +209,12 @@ class UsageCounter:
         self._something_to_tell.set()
         if self._thread is None and not self._closed.is_set():
             self._start()
+
+    def _make_locks(self) -> None:
+        self._lock = threading.Lock()
+        self._flushing = threading.Lock()
+        self._something_to_tell = threading.Event()
+        self._closed = threading.Event()
 
     def _start(self) -> None:
         with self._lock:

@@ -27,6 +27,7 @@ FLOORS = {
     "gates": 0,
     "keys": 0,
     "lazy": 0,
+    "fork_locks": 0,
     "notices": 0,
     "params": 0,
     "policy": 0,

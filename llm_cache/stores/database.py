@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
+from llm_cache.fork_locks import made_again_in_child
 from llm_cache.stores import rescue, schema
 from llm_cache.stores.connection import (
     BUSY_WAIT_S,
@@ -55,9 +56,12 @@ class _Reader:
     __slots__ = ("__weakref__", "connection", "lock", "wait")
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        made_again_in_child(self._make_locks)
         self.wait = WaitWhileBusy()
         self.connection: apsw.Connection | None = None
+
+    def _make_locks(self) -> None:
+        self.lock = threading.Lock()
 
 
 class Database:
@@ -77,10 +81,7 @@ class Database:
         self._beside = beside
         self._synchronous = synchronous
         self._is_closed = False
-        self._gate = threading.Lock()
-        """Held while a connection is opened, so that none is once this is closed."""
-        self._writing = threading.Lock()
-        """Held while the one connection that writes does so."""
+        made_again_in_child(self._make_locks)
         self._of_thread = threading.local()
         self._readers: weakref.WeakSet[_Reader] = weakref.WeakSet()
         self._checkpoint_at = CHECKPOINT_PAGES
@@ -225,6 +226,12 @@ class Database:
         with self._lock.held(alone=True):
             if inode(self.path) == self.inode and not self._log_path.exists():
                 run(connection, "PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _make_locks(self) -> None:
+        self._gate = threading.Lock()
+        """Held while a connection is opened, so that none is once this is closed."""
+        self._writing = threading.Lock()
+        """Held while the one connection that writes does so."""
 
     def _prepare_to_write(self) -> None:
         with suppress(FileNotFoundError):

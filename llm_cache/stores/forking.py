@@ -7,6 +7,8 @@ import threading
 import weakref
 from typing import Final, Protocol
 
+from llm_cache.fork_locks import made_again_in_child
+
 
 class Forkable(Protocol):
     """Something that must not be open in a process that forks."""
@@ -28,7 +30,7 @@ class _Forks:
     """Hears of the forks of this process, one after the other."""
 
     def __init__(self) -> None:
-        self._one_at_a_time = threading.Lock()
+        made_again_in_child(self._make_locks)
         self._all: weakref.WeakSet[Forkable] = weakref.WeakSet()
         self._closed: list[Forkable] = []
         os.register_at_fork(
@@ -57,8 +59,10 @@ class _Forks:
         for forkable in self._closed:
             forkable.after_fork_in_child()
         self._closed = []
-        self._one_at_a_time = threading.Lock()
         self._all.clear()
+
+    def _make_locks(self) -> None:
+        self._one_at_a_time = threading.Lock()
 
 
 _forks: Final = _Forks()

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.errors import StoreError
+from llm_cache.fork_locks import made_again_in_child
 from llm_cache.stamps import FILE_NAME as STAMPS_FILE_NAME
 from llm_cache.stamps import FileStamps, NoStamps, ProcessStamps
 from llm_cache.stores import rescue
@@ -72,7 +73,7 @@ class LiveDatabase:
         self._left: list[Database] = []
         """Files that are not at the path any more, to be closed where that may take its time."""
         self._rescue: threading.Thread | None = None
-        self._opening = threading.Lock()
+        made_again_in_child(self._make_locks)
         self._is_closed = False
         closed_while_forking(self)
 
@@ -340,4 +341,6 @@ class LiveDatabase:
     def after_fork_in_child(self) -> None:
         """Makes this useless: what it has is the parent's."""
         self._is_closed = True
+
+    def _make_locks(self) -> None:
         self._opening = threading.Lock()

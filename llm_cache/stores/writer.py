@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from llm_cache.errors import StoreError
+from llm_cache.fork_locks import made_again_in_child
 from llm_cache.stores.connection import run
 
 if TYPE_CHECKING:
@@ -69,9 +70,7 @@ class Writer:
         self._is_ending = False
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
-        self._working = threading.Lock()
-        """Held by who carries out writes: the thread, or a caller where there is none."""
+        made_again_in_child(self._make_locks)
         self._works_here: int | None = None
         """The caller's thread that does so."""
         self._closed = False
@@ -131,6 +130,11 @@ class Writer:
             self._jobs.put(None)
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_s)
+
+    def _make_locks(self) -> None:
+        self._lock = threading.Lock()
+        self._working = threading.Lock()
+        """Held by who carries out writes: the thread, or a caller where there is none."""
 
     def _has_thread(self) -> bool:
         if self._thread is None:

@@ -1,0 +1,159 @@
+"""A fork at any moment of another thread's work: no lock of ours stays held in the child."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import llm_cache
+
+LOCKS = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore"}
+
+HOLDING = """
+from llm_cache import get_cache, process, claims
+from llm_cache.stores import heartbeat
+
+cache = get_cache()
+cache.get_or_generate_sync("p", lambda: "text", n=0)
+parts = cache.engine.parts
+store = parts.store
+database = store._live.open()
+store.get(b"0" * 32)
+
+LOCKS = {
+    "process.making": lambda: process._shared.making,
+    "claims.lock": lambda: claims._claiming.lock,
+    "notices._lock": lambda: parts.notices._lock,
+    "memory_tier._lock": lambda: parts.tier._lock,
+    "circuit._lock": lambda: parts.reads._lock,
+    "generators._lock": lambda: parts.generators._lock,
+    "flights._lock": lambda: parts.flights._lock,
+    "flights._some_stored": lambda: parts.flights._some_stored,
+    "usage._lock": lambda: parts.usage._lock,
+    "usage._flushing": lambda: parts.usage._flushing,
+    "threads._lock": lambda: cache.engine._pool._lock,
+    "stamps._lock": lambda: store.stamps._lock,
+    "stores.writer._lock": lambda: store._writer._lock,
+    "stores.writer._working": lambda: store._writer._working,
+    "stores.database._writing": lambda: store._live.open()._writing,
+    "stores.database.lock": lambda: next(iter(store._live.open()._readers)).lock,
+    "stores.heartbeat._changed": lambda: heartbeat.heartbeat()._changed,
+}
+
+def use_everything(name):
+    signal.alarm(30)
+    ours = get_cache()
+    for n in range(2):
+        assert ours.get_or_generate_sync("p", lambda: "text", n=n) == "text"
+    assert asyncio.run(ours.get_or_generate("q", lambda: "text", name=name)) == "text"
+    ours.get_or_generate_sync("r", lambda: object(), n=1)  # is warned about
+    ours.put("s", "text", n=2)
+    claims.bindings_of("p")
+    ours.invalidate_prefix("s")
+    ours.get_stats()
+    ours.close()
+
+def fork_beside(name, lock):
+    held, go = threading.Event(), threading.Event()
+    def hold():
+        with lock:
+            held.set()
+            go.wait(60)
+    holder = threading.Thread(target=hold, daemon=True)
+    holder.start()
+    held.wait(60)
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            use_everything(name)
+            status = 0
+        finally:
+            os._exit(status)
+    go.set()
+    holder.join(60)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+for name, find in LOCKS.items():
+    cache.peek("p", n=0)
+    say(name, fork_beside(name, find()))
+say("end")
+"""
+# A fork waits for these itself, so that nobody is in the middle of what they guard.
+WAITED_FOR = {
+    "stores.live._opening",
+    "stores.forking._one_at_a_time",
+    "stores.database._gate",
+}
+
+
+def made_locks() -> set[str]:
+    """Every lock that the package makes, by module and attribute."""
+    root = Path(llm_cache.__file__).parent
+    found = set()
+    for path in root.rglob("*.py"):
+        module = ".".join(path.relative_to(root).with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Assign) and is_lock(node.value):
+                name = ast.unparse(node.targets[0]).removeprefix("self.")
+                found.add(f"{module}.{name}")
+    return found
+
+
+def is_lock(value) -> bool:
+    """Whether an expression makes a lock of `threading`."""
+    return (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Attribute)
+        and value.func.attr in LOCKS
+        and ast.unparse(value.func.value) == "threading"
+    )
+
+
+def held_locks() -> set[str]:
+    """Those that a child is forked beside."""
+    table = (
+        ast.parse(HOLDING.split("LOCKS = ")[1].split("\n}\n", maxsplit=1)[0] + "\n}").body[0].value
+    )
+    return {key.value for key in table.keys}
+
+
+def test_every_lock_is_held_beside_a_fork():
+    """Who adds one adds it here."""
+    assert made_locks() == held_locks() | WAITED_FOR
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_fork_beside_a_held_lock_leaves_the_child_working(start, tmp_path):
+    """Whichever it is: the child answers, stores, warns, invalidates and closes."""
+    child = start(HOLDING, env={"LLM_CACHE_DIR": str(tmp_path / "shared")})
+    ended = {}
+    while (line := child.says()) not in {"", "end"}:
+        name, status = line.split()
+        ended[name] = int(status)
+    assert ended == dict.fromkeys(held_locks(), 0), child.ends()
+
+
+FORKING_GENERATOR = """
+cache = LLMCache(directory)
+def generate():
+    say("child" if (pid := os.fork()) == 0 else "parent")
+    generate.pid = pid
+    return "text"
+signal.alarm(30)
+assert cache.get_or_generate_sync("p", generate, n=1) == "text"
+if generate.pid == 0:
+    assert cache.get_or_generate_sync("p", lambda: "of the child", n=2) == "of the child"
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(generate.pid, 0)[1]) == 0
+assert cache.peek("p", n=1).value == "text"
+say("end")
+"""
+
+
+def test_a_generator_that_forks_is_answered_in_both(start):
+    """The child's copy of the flight goes to its caller, and is not stored."""
+    child = start(FORKING_GENERATOR)
+    lines = [child.says() for _ in range(3)]
+    assert lines[-1] == "end", child.ends()
