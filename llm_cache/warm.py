@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
@@ -24,7 +25,7 @@ from llm_cache.threads import DaemonPool
 from llm_cache.warm_limits import Budget, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from llm_cache.engine import Engine
     from llm_cache.result import Result
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 KEPT_WITHIN_S: Final = 5.0
+ENDS_WITHIN_S: Final = 0.1
+LANDS_WITHIN_S: Final = 60.0
 _FINAL: Final = (ConfigError, KeyParamError, RecursiveGenerationError, ReplayMissError, TypeError)
 """Errors that come again however often one tries."""
 
@@ -119,29 +122,52 @@ class Warming:
         self._pace = pace or Pace()
 
     async def run(self) -> WarmReport:
-        """Makes what is not fresh; one that fails does not stop the others."""
+        """Makes what is not fresh; one that fails does not stop the others.
+
+        What `on_event` raises does: no further call is made, and it is raised here once those under
+        way are over, for which it waits a minute at most.
+        """
         begun = self._pace.monotonic()
         try:
-            await asyncio.gather(*(self._run_set(planned) for planned in self._plan.sets))
+            await self._run_sets()
+        except BaseExceptionGroup as errors:
+            await self._engine.off_loop(self._wait_for_calls)
+            raise errors.exceptions[0] from None  # the others are of calls that it cut short
         finally:
             self.report.seconds = self._pace.monotonic() - begun
             if self.report.left:
                 self.report.stopped = self._budget.stopped
         return self.report
 
-    async def _run_set(self, planned: PlannedSet) -> None:
-        waiting = iter(planned.items)
-        pool = DaemonPool("llm-cache warm", planned.concurrency)
-        starts = _Starts(planned.calls_per_second, self._pace)
+    async def _run_sets(self) -> None:
+        with ExitStack() as pools:
+            async with asyncio.TaskGroup() as group:
+                for planned in self._plan.sets:
+                    pool = DaemonPool("llm-cache warm", planned.concurrency)
+                    # Those that wait end at once, those that are in a call with that.
+                    pools.callback(pool.close, ENDS_WITHIN_S)
+                    waiting = iter(planned.items)
+                    starts = _Starts(planned.calls_per_second, self._pace)
+                    for _ in range(planned.concurrency):
+                        group.create_task(self._work(planned, waiting, pool, starts))
 
-        async def work() -> None:
-            for item in waiting:
-                if item.state is Freshness.FRESH and not self._refresh:
-                    self._over(WarmEvent(item, WarmStep.SKIPPED))
-                else:
-                    await self._warm(planned, item, pool, starts)
+    def _wait_for_calls(self) -> None:
+        """They are paid for: what they make is stored, though nobody here takes it any more."""
+        flights, keys = self._engine.parts.flights, {i.call.identity.key for i in self._plan.items}
+        gives_up_at = time.monotonic() + LANDS_WITHIN_S
+        for flight in flights.under_way():
+            if flight.identity.key in keys:
+                left_s = max(gives_up_at - time.monotonic(), 0.0)
+                flights.wait_until_stored(left_s, flight.identity.key)
 
-        await asyncio.gather(*(work() for _ in range(planned.concurrency)))
+    async def _work(
+        self, planned: PlannedSet, waiting: Iterator[WarmItem], pool: DaemonPool, starts: _Starts
+    ) -> None:
+        for item in waiting:
+            if item.state is Freshness.FRESH and not self._refresh:
+                self._over(WarmEvent(item, WarmStep.SKIPPED))
+            else:
+                await self._warm(planned, item, pool, starts)
 
     async def _warm(
         self, planned: PlannedSet, item: WarmItem, pool: DaemonPool, starts: _Starts

@@ -4,6 +4,7 @@ import asyncio
 import enum
 import sys
 import textwrap
+import threading
 
 import pytest
 
@@ -210,6 +211,48 @@ async def test_an_interruption_keeps_what_was_made(tmp_path, monkeypatch):
         await asyncio.sleep(0)
         report = await cache.warm(calls)
     assert (report.fresh, report.made) == (3, 1)
+
+
+async def test_what_on_event_raises_ends_it(directory):
+    """No further call is made, and what is under way is stored before it is raised."""
+    made = []
+
+    class DisplayError(Exception):
+        pass
+
+    with LLMCache(directory) as cache:
+
+        @cached_llm_call("w", cache=cache)
+        async def warmed(n: int) -> str:
+            await asyncio.sleep(0)
+            made.append(n)
+            return str(n)
+
+        def on_event(event):
+            if event.step is WarmStep.MADE:
+                raise DisplayError
+
+        with pytest.raises(DisplayError):
+            await cache.warm({warmed: [{"n": n} for n in range(40)]}, on_event=on_event)
+        at_once = list(made)
+        assert len(at_once) < 20
+        assert cache.engine.parts.flights.under_way() == []
+        assert cache.get_stats()["file_entries"] == len(at_once)
+
+
+def test_warming_leaves_no_threads(directory):
+    """Those of plain functions end with the run that began them."""
+    with LLMCache(directory) as cache:
+
+        @cached_llm_call("w", cache=cache)
+        def warmed(n: int) -> str:
+            return str(n)
+
+        for run in range(3):
+            numbers = [{"n": 10 * run + n} for n in range(9)]
+            assert asyncio.run(cache.warm({warmed: numbers})).made == 9
+        named = [thread.name for thread in threading.enumerate()]
+    assert "llm-cache warm" not in named
 
 
 async def test_refresh_makes_what_is_fresh(project):
