@@ -37,8 +37,14 @@ class Owner:
             self._directory.mkdir(mode=0o700)
             self._directory.chmod(0o700)  # whatever the umask took away, the owner needs
         self.name: Final = secrets.token_hex(16)
-        self._fd = self._take_name()
+        # Before there is a file of that name: whoever in this process finds one that it does not
+        # know as its own opens it to look, and drops the lock by closing it again.
         _own.add(self.name)
+        try:
+            self._fd = self._take_name()
+        except BaseException:
+            _own.discard(self.name)
+            raise
         with suppress(OSError):
             self._sweep()
 

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from llm_cache.errors import StoreError
-from llm_cache.stores import sqlite, writer
+from llm_cache.stores import owners, sqlite, writer
 from llm_cache.stores.base import EVERYTHING, Counts, Held, Lease, Selection, UsageDay
 from llm_cache.stores.boot import boot_id, seconds_since_boot
 from llm_cache.stores.heartbeat import Heartbeat
@@ -213,6 +213,47 @@ def test_the_files_of_the_dead_are_swept(make_store, place, living):
     assert left == {living, "notes", "0" * 32 + ".new", store._live.owner.name}
     store.close()
     assert {path.name for path in owners.iterdir()} == {living, "notes", "0" * 32 + ".new"}
+
+
+ASKS = """
+import sys, pathlib
+from llm_cache.stores.owners import look
+live, dead = look(pathlib.Path(sys.argv[1]))
+print(live, dead)
+"""
+
+
+def test_a_look_from_the_same_process_never_makes_an_owner_look_dead(place, monkeypatch):
+    """Even one between the file's getting its name and its maker's knowing that: the lock stays."""
+    place.mkdir(mode=0o700)
+    rename = os.rename
+
+    def rename_and_look(*paths: object) -> None:
+        rename(*paths)
+        owners.look(place)
+
+    monkeypatch.setattr(os, "rename", rename_and_look)
+    owner = owners.Owner(place)
+    asked = subprocess.run(
+        [sys.executable, "-c", ASKS, str(place)], capture_output=True, text=True, check=True
+    )
+    assert asked.stdout.strip() == f"['{owner.name}'] []"
+    owner.close()
+
+
+def test_a_name_that_cannot_be_taken_is_not_known_as_ones_own(place, monkeypatch):
+    """Nothing is left of it, neither on the disk nor in the process."""
+    place.mkdir(mode=0o700)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "it fails")
+
+    names = set(owners._own)
+    monkeypatch.setattr(os, "rename", fail)
+    with pytest.raises(OSError, match="it fails"):
+        owners.Owner(place)
+    assert names == owners._own
+    assert list((place / "owners").iterdir()) == []
 
 
 def test_an_owner_file_is_private_and_not_inherited(store, place):
