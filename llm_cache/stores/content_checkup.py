@@ -96,8 +96,8 @@ def _is_in_the_way(found: Finding) -> bool:
 def _is_mended(place: Place) -> bool:
     """Whether a repair has just made the file as a whole sound."""
     try:
-        schema.refuse_foreign(place.file)
         with store_errors("read", place.file), opened(place.file) as connection:
+            schema.refuse_foreign(place.file)
             schema.refuse_other_versions(connection, str(place.file))
             schema.refuse_other_tables(connection, str(place.file))
             return _messages(connection, "quick_check", QUICK_S) == ["ok"]

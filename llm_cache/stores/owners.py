@@ -91,6 +91,12 @@ class Owner:
                 path.unlink()
 
 
+def is_used(directory: Path) -> bool:
+    """Whether a cache has been open in a directory: the names come after the file."""
+    names = directory / DIRECTORY_NAME
+    return names.is_dir() and not names.is_symlink()
+
+
 def look(directory: Path) -> tuple[list[str], list[Path]]:
     """The names of those that live, and the files that the dead have left."""
     live: list[str] = []

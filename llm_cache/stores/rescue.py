@@ -11,6 +11,7 @@ import apsw
 from llm_cache.stores.connection import READ_WRITE, connect, run
 from llm_cache.stores.damage import is_damage_of_file
 from llm_cache.stores.rows import ENTRY_COLUMNS, DamagedRowError, to_entry
+from llm_cache.stores.schema import is_cut_off
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,8 @@ def is_damaged(path: Path) -> bool:
 
     An error alone is no proof: a log that somebody removed makes a sound file look damaged, too.
     """
+    if is_cut_off(path):
+        return True  # SQLite may take it for an empty one
     gives_up_at = time.monotonic() + _LOOKS_FOR_S
     try:
         connection = connect(path, flags=READ_WRITE)
@@ -85,6 +88,8 @@ def _name_beside(path: Path, now: float) -> Path:
 
 def sound_entries(path: Path) -> Iterator[Entry]:
     """The entries of a damaged file whose checksums hold; each once, in no order."""
+    if is_cut_off(path):
+        return  # SQLite may take it for an empty one, and remove its log
     try:
         connection = connect(path, flags=READ_WRITE)
     except apsw.Error:

@@ -12,11 +12,15 @@ import apsw
 
 from llm_cache.errors import StoreError
 from llm_cache.stores.connection import READ_ONLY, connect, run
+from llm_cache.stores.directory import size_of
+from llm_cache.stores.owners import is_used
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 APPLICATION_ID: Final = 0x4C4C4D43  # "LLMC"
+HEADER_BYTES: Final = 100
+"""What every SQLite file begins with; it says whose the file is."""
 
 ENTRY_COLUMNS: Final = """
     key BLOB NOT NULL UNIQUE,
@@ -178,10 +182,13 @@ def make(path: Path, *, options: str) -> None:
 def refuse_foreign(path: Path) -> None:
     """Raises StoreError if the file says it is not ours, without leaving a trace beside or in it.
 
-    What else may be wrong with it only shows together with its log.
+    What else may be wrong with it only shows together with its log; but one that is cut off within
+    its header says nothing: in a directory of ours it is damaged (apsw.CorruptError).
     """
     if not path.stat().st_size:
         return
+    if is_cut_off(path):
+        _refuse_unless_of_ours(path)
     connection = connect(path, flags=READ_ONLY, options="immutable=1")
     try:
         # Not what its log says: one that is ours is marked so before it has one.
@@ -192,6 +199,20 @@ def refuse_foreign(path: Path) -> None:
     finally:
         connection.close()
     _refuse_other_than_ours(str(path), application, version)
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether a file ends before its header does, and is not empty."""
+    return 0 < size_of(path) < HEADER_BYTES
+
+
+def _refuse_unless_of_ours(path: Path) -> None:
+    """Raises what is true of a file that does not say whose it is: it is ours, or it is not."""
+    if not is_used(path.parent):
+        msg = f"{path} is too short to be a database: name another cache_dir, or move it away"
+        raise StoreError(msg)
+    msg = f"it ends after {size_of(path)} of the {HEADER_BYTES} bytes of its header"
+    raise apsw.CorruptError(msg)
 
 
 def prepare(connection: apsw.Connection, *, path: str) -> None:

@@ -550,6 +550,19 @@ def test_a_file_that_is_none_is_moved_aside(lessons, doctor):
     assert doctor()[0] == 0
 
 
+@pytest.mark.parametrize("size", [1, 50, 72, 99])
+def test_a_file_cut_off_within_its_header_is_damaged(lessons, doctor, size):
+    """It is told from a file of something else, and moved aside by --repair."""
+    os.truncate(database_of(lessons), size)
+    code, found = doctor()
+    assert (code, levels(found, "file")) == (1, ["fail"])
+    assert f"is damaged: it ends after {size} of the 100 bytes" in texts(found, "file")
+    code, found = doctor("--repair")
+    assert (code, levels(found, "file")[0]) == (0, "repaired")
+    assert [p.stat().st_size for p in lessons.directory.glob("*.corrupt-*")] == [size]
+    assert doctor()[0] == 0
+
+
 def test_entries_from_the_future_are_a_warning(lessons, doctor):
     """The clock of some machine is wrong."""
     with LLMCache(lessons.directory, clock=lambda: time.time() + 3 * HOUR_S) as cache:

@@ -111,6 +111,41 @@ def test_a_file_that_is_none_is_moved_aside(place, name, caplog):
     assert (place / moved).read_bytes()[:1000] == data[:1000]
 
 
+CUT_WITHIN_THE_HEADER = [1, 15, 16, 24, 50, 68, 70, 72, 99]
+"""Before, within and behind each of the marks that tell whose a file is."""
+
+
+@pytest.mark.parametrize("has_log", [False, True], ids=["alone", "with its log"])
+@pytest.mark.parametrize("size", CUT_WITHIN_THE_HEADER)
+def test_a_file_cut_off_within_its_header_is_moved_aside(place, size, has_log):
+    """It does not say whose it is, but its directory does: the cache goes on with a new file."""
+    with LLMCache(place) as cache:
+        cache.put("p", "old", n=1)
+        log = (place / f"{FILE_NAME}-wal").read_bytes()
+    os.truncate(place / FILE_NAME, size)
+    if has_log:
+        (place / f"{FILE_NAME}-wal").write_bytes(log)
+    with LLMCache(place) as cache:
+        assert cache.get_or_generate_sync("p", lambda: "new", n=1) == "new"
+    with LLMCache(place) as cache:
+        assert cache.peek("p", n=1).value == "new"
+    sizes = {(place / n).stat().st_size for n in rescued(place) if not n.endswith("-shm")}
+    assert sizes == ({size, len(log)} if has_log else {size})
+
+
+@pytest.mark.parametrize("size", CUT_WITHIN_THE_HEADER)
+def test_a_file_cut_off_under_a_running_application_is_moved_aside(place, size):
+    """It goes on, and so does what comes later."""
+    with LLMCache(place) as cache:
+        cache.put("p", "old", n=1)
+        os.truncate(place / FILE_NAME, size)
+        assert cache.get_or_generate_sync("p", lambda: "new", n=2) == "new"
+    with LLMCache(place) as cache:
+        assert cache.get_or_generate_sync("p", lambda: "new", n=3) == "new"
+    with LLMCache(place) as cache:
+        assert cache.peek("p", n=3).value == "new"
+
+
 LEAVES_A_LOG = """
 cache = LLMCache(directory)
 for n in range(300): cache.put("p", f"value {n} " * 20, n=n)

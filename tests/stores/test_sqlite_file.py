@@ -123,6 +123,9 @@ NOT_OURS = {
     "a newer release's": lambda p: foreign(
         p, f"PRAGMA application_id = {schema.APPLICATION_ID}", "PRAGMA user_version = 99"
     ),
+    "a short text": lambda p: p.write_bytes(b"notes of mine\n"),
+    "a single byte": lambda p: p.write_bytes(b"\n"),
+    "a database cut off in its header": lambda p: (foreign(p), os.truncate(p, 72)),
     "ours with a trigger": lambda p: ours(
         p, "CREATE TRIGGER t AFTER INSERT ON entries BEGIN DELETE FROM totals; END"
     ),
