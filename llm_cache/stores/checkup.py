@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from llm_cache.findings import Finding, Level, Repair, roughly
 from llm_cache.stores import owners
 from llm_cache.stores.database import WARN_PAGES
-from llm_cache.stores.directory import prepare_directory, size_of
+from llm_cache.stores.directory import MARKS, PRIVATE_FILE, prepare_directory, size_of
 from llm_cache.stores.room import RESERVE_BYTES, RESERVE_NAME, Room
 from llm_cache.units import format_size
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PRIVATE_DIRECTORY: Final = 0o700
-PRIVATE_FILE: Final = 0o600
 DRAFT_IS_OLD_AFTER_S: Final = 3600.0
 FILE_NAME: Final = "cache.db"
 _OTHERS: Final = 0o077
@@ -33,7 +32,8 @@ _DRAFT: Final = re.compile(r"cache\.db\.[0-9a-f]{16}\.new(-wal|-shm|-journal)?")
 _UNFINISHED_OWNER: Final = re.compile(r"[0-9a-f]{32}\.new")
 _ASIDE: Final = re.compile(r"(cache\.db\.corrupt-.+?)(-wal|-shm)?")
 _OURS: Final = re.compile(
-    r"cache\.db(-wal|-shm)?|stamps|lock|reserve|" + f"{_DRAFT.pattern}|{_ASIDE.pattern}"
+    r"cache\.db(-wal|-shm)?|stamps|lock|reserve|"
+    f"{'|'.join(map(re.escape, MARKS))}|{_DRAFT.pattern}|{_ASIDE.pattern}"
 )
 _NAMES_SHOWN: Final = 3
 _PAGE_BYTES: Final = 4096

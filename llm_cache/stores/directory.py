@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 LOCK_NAME: Final = "lock"
 LOCK_WAIT_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.005
+PRIVATE_FILE: Final = 0o600
+MARKS: Final = {
+    "CACHEDIR.TAG": "Signature: 8a477f597d28d172789f06886806bc55\n"
+    "# Answers that llm-cache keeps; backups may leave this directory out.\n"
+    "# What the first line is for: https://bford.info/cachedir/\n",
+    ".gitignore": "# Answers that llm-cache keeps, with what was asked: nothing to commit.\n*\n",
+}
+"""Files of a directory that was made for a cache, by name: what tells others to leave it out."""
 MOUNTS: Final = Path("/proc/self/mountinfo")
 NETWORK_FILE_SYSTEMS: Final = frozenset(
     {
@@ -64,6 +72,31 @@ def prepare_directory(
         _refuse_untrusted(path, os.lstat(path))
     if not allow_network:
         _refuse_network(path, mounts or MOUNTS)
+
+
+def take_directory(path: Path, *, allow_shared: bool, allow_network: bool) -> None:
+    """As `prepare_directory`, and has backups and git leave it out if it is empty, as a new one is.
+
+    Whatever keeps it from that, the cache is as good without.
+    """
+    prepare_directory(path, allow_shared=allow_shared, allow_network=allow_network)
+    with suppress(OSError):
+        if not any(path.iterdir()):
+            for name, text in MARKS.items():
+                _write_new(path / name, text)
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Writes a file that is not there yet, for its user only: whole, or not at all."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
+    try:
+        os.fchmod(fd, PRIVATE_FILE)  # whatever the umask took away, the owner needs
+        os.write(fd, text.encode())
+    except OSError:
+        path.unlink()
+        raise
+    finally:
+        os.close(fd)
 
 
 def refuse_link(path: Path) -> None:

@@ -16,7 +16,7 @@ from llm_cache.stores import rescue
 from llm_cache.stores.connection import BUSY_WAIT_S
 from llm_cache.stores.damage import is_damage_of_file
 from llm_cache.stores.database import Database, ReplacedError
-from llm_cache.stores.directory import DirectoryLock, inode, prepare_directory
+from llm_cache.stores.directory import DirectoryLock, inode, take_directory
 from llm_cache.stores.forking import closed_while_forking
 from llm_cache.stores.owners import Owner
 from llm_cache.stores.room import is_trouble_of_disk
@@ -184,7 +184,7 @@ class LiveDatabase:
 
     def _open(self) -> Database:
         self._close_left()
-        prepare_directory(
+        take_directory(
             self.path.parent, allow_shared=self._allow_shared, allow_network=self._allow_network
         )
         stamps = self._open_stamps()

@@ -1,6 +1,9 @@
 """The cache directory: whom it has to belong to, where it may lie, and its lock."""
 
+import errno
 import os
+import shutil
+import subprocess
 import threading
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from llm_cache.stores.directory import (
 
 NOBODY = 65534
 GUARD_S = 20.0
+GIT = shutil.which("git")
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
 
@@ -177,6 +181,77 @@ def test_a_new_directory_is_its_users_alone(place, umask):
     finally:
         os.umask(before)
     assert place.stat().st_mode & 0o777 == 0o700
+
+
+def fill(place):
+    """A closed cache with an entry; the names in its directory."""
+    with LLMCache(place) as cache:
+        cache.put("p", "text")
+    return {path.name for path in place.iterdir()}
+
+
+MARKED = {"CACHEDIR.TAG", ".gitignore"}
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["new", "empty"])
+def test_a_directory_of_ours_is_marked_as_one_to_leave_out(place, is_there):
+    """Backups know it by the standard's first line, git by a pattern for everything in it."""
+    if is_there:
+        place.mkdir(mode=0o700)
+    assert fill(place) >= MARKED
+    tag = (place / "CACHEDIR.TAG").read_bytes()
+    assert tag.startswith(b"Signature: 8a477f597d28d172789f06886806bc55\n#")
+    patterns = (place / ".gitignore").read_text().splitlines()
+    assert [line for line in patterns if not line.startswith("#")] == ["*"]
+
+
+@pytest.mark.skipif(GIT is None, reason="needs git")
+def test_git_sees_nothing_of_a_cache(tmp_path):
+    """In a working tree whose own .gitignore says nothing about it."""
+    fill(tmp_path / ".cache" / "llm")
+    subprocess.run([GIT, "init", "-q", tmp_path], check=True)
+    shown = subprocess.run(
+        [GIT, "-C", tmp_path, "status", "--porcelain", "--untracked-files=all"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert shown.stdout == ""
+
+
+@pytest.mark.parametrize("name", ["notes", "stamps"])
+def test_a_directory_that_holds_something_is_not_marked(place, name):
+    """It may be somebody else's, or one that its user did not want marked."""
+    place.mkdir(mode=0o700)
+    (place / name).touch()
+    assert not fill(place) & MARKED
+
+
+def test_a_mark_that_was_removed_stays_away(place):
+    """Whoever wants the cache in a backup, or in git, has it there."""
+    fill(place)
+    (place / ".gitignore").unlink()
+    assert ".gitignore" not in fill(place)
+
+
+def test_a_directory_that_cannot_be_marked_is_used_all_the_same(place, monkeypatch):
+    """No half of a mark is left either."""
+    write = os.write
+
+    def fail(fd: int, data: bytes) -> int:
+        if data.startswith((b"Signature", b"#")):
+            raise OSError(errno.ENOSPC, "no room")
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", fail)
+    assert not fill(place) & MARKED
+
+
+def test_looking_marks_nothing(place):
+    """Neither who looks whose a directory is, nor a look-up."""
+    place.mkdir(mode=0o700)
+    prepare(place)
+    with LLMCache(place) as cache:
+        assert cache.peek("p") is None
+    assert list(place.iterdir()) == []
 
 
 def test_a_directory_that_is_there_keeps_its_permissions(place):

@@ -44,6 +44,7 @@ def test_files_are_0600_and_the_directory_0700(umask, make_store, place):
     assert names.pop("owners") == "0o700"
     assert names.keys() == {
         "cache.db", "cache.db-wal", "cache.db-shm", "stamps", "lock", "reserve",
+        "CACHEDIR.TAG", ".gitignore",
     }  # fmt: skip
     assert set(names.values()) == {"0o600"}
     assert {mode(path) for path in (place / "owners").iterdir()} == {"0o600"}
@@ -306,5 +307,7 @@ def test_close_leaves_no_log_behind(store, place):
     store.get(an_entry().key)
     store.close()
     names = sorted(path.name for path in place.iterdir())
-    assert names == ["cache.db", "lock", "owners", "reserve", "stamps"]
+    assert names == [
+        ".gitignore", "CACHEDIR.TAG", "cache.db", "lock", "owners", "reserve", "stamps",
+    ]  # fmt: skip
     assert list((place / "owners").iterdir()) == []
