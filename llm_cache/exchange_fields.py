@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from llm_cache.codec import FORMATS
 from llm_cache.keys import check_prefix, check_tenant
-from llm_cache.savings import LONGEST_MODEL
+from llm_cache.savings import LONGEST_MODEL, MOST_COUNT, MOST_TOKENS, MOST_USD
 from llm_cache.units import LONGEST_S
 
 if TYPE_CHECKING:
@@ -93,6 +93,26 @@ def _number(value: object) -> float:
     return float(cast("float", value))
 
 
+def _count_up_to(most: int) -> Callable[[object], int]:
+    def check(value: object) -> int:
+        if type(value) is not int or not 0 <= value <= most:
+            msg = f"is no whole number from 0 to {most:,}"
+            raise ValueError(msg)
+        return value
+
+    return check
+
+
+def _number_up_to(most: float) -> Callable[[object], float]:
+    def check(value: object) -> float:
+        if type(value) not in (int, float) or not 0 <= cast("float", value) <= most:
+            msg = f"is no number from 0 to {most:,.0f}"
+            raise ValueError(msg)
+        return float(cast("float", value))
+
+    return check
+
+
 def _ttl(value: object) -> float:
     if value == FOREVER_TEXT:
         return math.inf
@@ -106,6 +126,10 @@ def _ttl(value: object) -> float:
 def _or_null(check: Callable[[object], Any]) -> Callable[[object], Any]:
     return lambda value: None if value is None else check(value)
 
+
+# Within what a generation here may take: what is larger makes sums overflow once it is hit.
+_seconds: Final = _number_up_to(LONGEST_S)
+_tokens: Final = _count_up_to(MOST_TOKENS)
 
 CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "key": _digest,
@@ -121,11 +145,11 @@ CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "created_at": _number,
     "call_ttl": _or_null(_ttl),
     "decorator_ttl": _or_null(_ttl),
-    "generation_seconds": _or_null(_number),
+    "generation_seconds": _or_null(_seconds),
     "model": _model,
-    "input_tokens": _or_null(_count),
-    "output_tokens": _or_null(_count),
-    "cost_usd": _or_null(_number),
-    "hits": _count,
+    "input_tokens": _or_null(_tokens),
+    "output_tokens": _or_null(_tokens),
+    "cost_usd": _or_null(_number_up_to(MOST_USD)),
+    "hits": _count_up_to(MOST_COUNT),
     "used_at": _number,
 }

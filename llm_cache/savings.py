@@ -15,6 +15,8 @@ LONGEST_MODEL: Final = 200
 MOST_TOKENS: Final = 10**9
 """Of one generation; sums over all hits have to fit into 63 bits."""
 MOST_USD: Final = 1e6
+MOST_COUNT: Final = 2**53 - 1
+"""Of a sum: what every reader of JSON has exactly. One that has come so far stays there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

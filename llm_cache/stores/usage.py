@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
+from llm_cache.savings import MOST_COUNT
 from llm_cache.stores import notes as noted
 from llm_cache.stores.base import Counts, EntryUse, Note, Refusals, Unused, UsageDay
 from llm_cache.stores.connection import run
@@ -20,11 +21,15 @@ _COUNTS: Final = tuple(field.name for field in fields(Counts))
 _ADD: Final = (
     f"INSERT INTO usage (day, tenant, prefix, model, {', '.join(_COUNTS)}) "  # noqa: S608 - our own names
     f"VALUES (?, ?, ?, ?{', ?' * len(_COUNTS)}) ON CONFLICT DO UPDATE SET "
-    + ", ".join(f"{name} = {name} + excluded.{name}" for name in _COUNTS)
+    + ", ".join(f"{name} = min({name} + excluded.{name}, {MOST_COUNT})" for name in _COUNTS)
+)
+_USE: Final = (
+    f"UPDATE entries SET hits = min(hits + ?, {MOST_COUNT}), used_at = max(used_at, ?) "  # noqa: S608 - our own number
+    "WHERE key = ?"
 )
 _REFUSE: Final = (
-    "INSERT INTO refusals (day, tenant, prefix, reason, times) VALUES (?, ?, ?, ?, ?) "
-    "ON CONFLICT DO UPDATE SET times = times + excluded.times"
+    "INSERT INTO refusals (day, tenant, prefix, reason, times) VALUES (?, ?, ?, ?, ?) "  # noqa: S608 - as above
+    f"ON CONFLICT DO UPDATE SET times = min(times + excluded.times, {MOST_COUNT})"
 )
 
 
@@ -35,19 +40,25 @@ def add(
     refusals: Iterable[Refusals],
     notes: Iterable[Note],
 ) -> None:
-    """Adds counts to those in the file, and notes to those that are there."""
+    """Adds counts to those in the file, and notes to those that are there.
+
+    None fails for its size, since all that is counted later would be told together with it: a file
+    may hold entries with any numbers, and a sum that overflows is no INTEGER any more.
+    """
     for day in days:
-        counts = [getattr(day.usage, name) for name in _COUNTS]
+        counts = [_bounded(getattr(day.usage, name)) for name in _COUNTS]
         run(connection, _ADD, (day.day, day.tenant, day.prefix, day.model, *counts))
     for use in uses:
-        run(
-            connection,
-            "UPDATE entries SET hits = hits + ?, used_at = max(used_at, ?) WHERE key = ?",
-            (use.hits, use.last_used_at, use.key),
-        )
+        run(connection, _USE, (_bounded(use.hits), use.last_used_at, use.key))
     for some in refusals:
-        run(connection, _REFUSE, (some.day, some.tenant, some.prefix, some.reason, some.times))
+        times = _bounded(some.times)
+        run(connection, _REFUSE, (some.day, some.tenant, some.prefix, some.reason, times))
     noted.add(connection, notes)
+
+
+def _bounded(count: float) -> float:
+    """A count that a column takes, and that can be added to what is there."""
+    return min(max(count, 0), MOST_COUNT)
 
 
 def read(read_rows: Read) -> list[UsageDay]:

@@ -1,7 +1,9 @@
 """`add_usage` adds counts to those that are there; `usage` gives every one back."""
 
+import math
 from dataclasses import fields
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -111,6 +113,36 @@ def test_an_entry_put_anew_has_no_hits(store):
     store.add_usage([], [EntryUse(entry.key, 2, T0 + 50)])
     keep(store, entry)
     assert store.get(entry.key) == entry
+
+
+MOST = 2**53 - 1
+
+
+@pytest.mark.parametrize("count", [MOST, 2**63 - 1, 2**64, 1e300, math.inf])
+def test_a_count_never_overflows(store, count):
+    """It comes as far as it can and stays there, and what is told with it is counted, too."""
+    is_whole = isinstance(count, int)
+    largest = Counts(saved_input_tokens=count) if is_whole else Counts(saved_usd=count)
+    for _ in range(3):
+        days = [
+            UsageDay("2026-11-22", "", "large", "", largest),
+            UsageDay("2026-11-22", "", "small", "", Counts(hits=1)),
+        ]
+        store.add_usage(days, [], [Refusals("2026-11-22", "", "p", "empty", 2**63 - 1)])
+    found = by_group(store.usage())
+    assert found["2026-11-22", "", "small", ""].hits == 3
+    of_large = found["2026-11-22", "", "large", ""]
+    assert (of_large.saved_input_tokens if is_whole else of_large.saved_usd) == MOST
+    assert [refused.times for refused in store.refusals()] == [MOST]
+
+
+def test_hits_of_an_entry_never_overflow(store):
+    """An entry that has as many as a column can hold is counted on with all others."""
+    full, other = an_entry(1, hits=2**63 - 1), an_entry(2)
+    keep(store, full, other)
+    store.add_usage([], [EntryUse(full.key, 1, T0 + 50), EntryUse(other.key, 1, T0 + 50)])
+    assert store.get(full.key).hits == MOST
+    assert store.get(other.key).hits == 1
 
 
 def test_telling_nothing_changes_nothing(store):

@@ -66,8 +66,9 @@ VALUES = st.recursive(
 ) | st.text(min_size=1).map(lambda text: text * 3000)
 TTLS = st.sampled_from([None, 0.0, 0.001, 86_400.0, math.inf])
 INSTANTS = st.floats(min_value=0, max_value=NOW, allow_subnormal=False)
-AMOUNTS = st.none() | st.floats(min_value=0, max_value=1e300)
-COUNTS = st.integers(min_value=0, max_value=2**63 - 1)
+AMOUNTS = st.none() | st.floats(min_value=0, max_value=1e6)
+TOKENS = st.none() | st.integers(min_value=0, max_value=10**9)
+COUNTS = st.integers(min_value=0, max_value=2**53 - 1)
 MEASURES = st.fixed_dictionaries(
     {
         "created_at": INSTANTS,
@@ -76,8 +77,8 @@ MEASURES = st.fixed_dictionaries(
         "generation_seconds": AMOUNTS,
         "cost_usd": AMOUNTS,
         "model": st.none() | st.sampled_from(["gpt-5-mini", "模型\x1b[2J"]),
-        "input_tokens": st.none() | COUNTS,
-        "output_tokens": st.none() | COUNTS,
+        "input_tokens": TOKENS,
+        "output_tokens": TOKENS,
         "hits": COUNTS,
         "used_at": st.floats(min_value=1, max_value=NOW),
     }

@@ -99,6 +99,9 @@ NOT_ALLOWED = (
 DEEP = "[" * 100_000 + "]" * 100_000
 
 
+NO_SECONDS = "is no number from 0 to 3,155,760,000"
+NO_TOKENS = "is no whole number from 0 to 1,000,000,000"
+NO_HITS = "is no whole number from 0 to 9,007,199,254,740,991"
 CANNOT_BE = [
     ({"llm_cache": 2}, "its format 2 is of a newer release: this release reads 1"),
     ({"llm_cache": "1"}, "its format '1' is unknown: this release reads 1"),
@@ -148,14 +151,19 @@ CANNOT_BE = [
         {"decorator_ttl": 1e10},
         "its decorator_ttl, 10000000000.0, is over 100 years: for ever is 'forever'",
     ),
-    ({"generation_seconds": -0.5}, "its generation_seconds, -0.5, is no number from 0 on"),
+    ({"generation_seconds": -0.5}, f"its generation_seconds, -0.5, {NO_SECONDS}"),
+    ({"generation_seconds": 1e308}, f"its generation_seconds, 1e+308, {NO_SECONDS}"),
     ({"model": ""}, "its model, '', is no text of 1 to 200 characters"),
     ({"model": 5}, "its model, 5, is no text of 1 to 200 characters"),
     ({"model": "a\0b"}, r"its model, 'a\x00b', is no text of 1 to 200 characters"),
-    ({"input_tokens": 1.5}, "its input_tokens, 1.5, is no whole number of 64 bits from 0 on"),
-    ({"output_tokens": False}, "its output_tokens, False, is no whole number of 64 bits from 0 on"),
-    ({"cost_usd": "free"}, "its cost_usd, 'free', is no number from 0 on"),
-    ({"hits": None}, "its hits, None, is no whole number of 64 bits from 0 on"),
+    ({"input_tokens": 1.5}, f"its input_tokens, 1.5, {NO_TOKENS}"),
+    ({"input_tokens": 2**63 - 1}, f"its input_tokens, {2**63 - 1}, {NO_TOKENS}"),
+    ({"output_tokens": False}, f"its output_tokens, False, {NO_TOKENS}"),
+    ({"output_tokens": 10**9 + 1}, f"its output_tokens, 1000000001, {NO_TOKENS}"),
+    ({"cost_usd": "free"}, "its cost_usd, 'free', is no number from 0 to 1,000,000"),
+    ({"cost_usd": 1e308}, "its cost_usd, 1e+308, is no number from 0 to 1,000,000"),
+    ({"hits": None}, f"its hits, None, {NO_HITS}"),
+    ({"hits": 2**53}, f"its hits, {2**53}, {NO_HITS}"),
     ({"used_at": None}, "its used_at, None, is no number from 0 on"),
     ({"model": ["a"]}, "a field holds a list or an object"),
     ({"prefix": {"a": 1}}, "a field holds a list or an object"),

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -52,6 +53,32 @@ def rows_of(text):
     """The fields of a pipe by prefix and name."""
     rows = [line.split("\t") for line in text.splitlines()]
     return {prefix: dict(zip(FIELDS, fields, strict=True)) for prefix, *fields in rows}
+
+
+# What a file may hold.
+
+
+def test_counting_goes_on_with_an_entry_that_took_more_than_can_be(cache):
+    """An earlier release took such entries in: hits of it and of others are counted on."""
+    for number in (1, 2):
+        cache.put("lesson", "page", n=number)
+    odd = replace(
+        cache.peek("lesson", n=1),
+        hits=2**63 - 1, input_tokens=2**63 - 1, cost_usd=1e308, generation_seconds=1e308,
+    )  # fmt: skip
+    assert cache.merge([replace(odd, created_at=odd.created_at + 1)])
+    for _ in range(3):
+        for number in (1, 2):
+            assert cache.get_or_generate_sync("lesson", never, n=number) == "page"
+        counted = cache.get_stats()["total"]
+    assert counted["hits"] == 6
+    assert counted["saved_input_tokens"] == counted["saved_usd"] == 2**53 - 1
+    assert cache.peek("lesson", n=2).hits == 3
+
+
+def never():
+    """A generator that nobody is to ask."""
+    raise AssertionError
 
 
 # The three forms.
