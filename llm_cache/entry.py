@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from llm_cache.codec import UNTYPED, Codec
 from llm_cache.keys import ID_DIGITS
 from llm_cache.params import show_params
+from llm_cache.policy_table import NOTHING, Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,8 @@ class EntryInfo:
 
     Instants are epoch seconds, durations seconds, sizes bytes. `params_json` is the canonical
     params, with secrets replaced if `redacted`. `size_bytes` is the value as stored,
-    `value_bytes` before compression. `used_at` is `created_at` until the first hit.
+    `value_bytes` before compression. `used_at` is `created_at` until the first hit. `remembered`
+    is what the code that made it said of how long it is served, beside the ttls.
     """
 
     key: bytes
@@ -59,6 +61,7 @@ class EntryInfo:
     cost_usd: float | None = None
     hits: int = 0
     used_at: float = 0.0
+    remembered: Remembered = NOTHING
     id_digits: int = ID_DIGITS
 
     def __repr__(self) -> str:
@@ -105,9 +108,11 @@ def judge(entry: EntryInfo, policy: Policy, now: float) -> Freshness:
         return Freshness.MISSING
     if now < ttl_ends:
         return Freshness.FRESH
-    if now < ttl_ends + policy.grace:
+    if policy.fresh_only:
+        return Freshness.MISSING
+    if now < ttl_ends + policy.grace_of(entry)[0]:
         return Freshness.STALE
-    if now < ttl_ends + policy.stale_if_error:
+    if now < ttl_ends + policy.stale_if_error_of(entry)[0]:
         return Freshness.FALLBACK
     return Freshness.MISSING
 
@@ -117,8 +122,9 @@ def freshness_window(entry: EntryInfo, policy: Policy) -> tuple[float, float]:
     ttl, _ = policy.ttl(entry.call_ttl, entry.decorator_ttl)
     if ttl <= 0:
         return math.inf, -math.inf
-    if policy.ttl_jitter:
-        ttl *= 1 - policy.ttl_jitter * share_of(entry.key)
+    jitter = policy.jitter_of(entry)
+    if jitter:
+        ttl *= 1 - jitter * share_of(entry.key)
     return entry.created_at - CLOCK_SKEW_S, entry.created_at + ttl
 
 

@@ -157,5 +157,6 @@ def new_entry(parts: Parts, call: Call, paid: Paid) -> Entry | NotStorable:
         output_tokens=usage.output_tokens,
         cost_usd=usage.cost_usd,
         used_at=now,
+        remembered=policy.remembered,
         body=encoded.body,
     )

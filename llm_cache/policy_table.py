@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from llm_cache.policy import (
     DEFAULT_LOCK_TIMEOUT_S,
@@ -20,6 +20,8 @@ from llm_cache.policy import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from llm_cache.entry import EntryInfo
+
 BUILTIN_PREFIXES: Final[Mapping[str, CachePolicy]] = {
     "intro_page": CachePolicy(ttl="7d"),
     "word_problem": CachePolicy(ttl="24h"),
@@ -32,7 +34,7 @@ def lock_timeout_for(timeout_s: float) -> float:
 
 
 class TtlSource(StrEnum):
-    """Which source decided a ttl."""
+    """Which source decided a ttl, or what beside it says how long an entry is served."""
 
     CALL = "call"
     PREFIX = "prefix"
@@ -41,12 +43,57 @@ class TtlSource(StrEnum):
     BUILTIN = "built-in"
 
 
+class Remembered(NamedTuple):
+    """What the code that made an entry said of its retention, beside the ttl; None is nothing."""
+
+    call_ttl_jitter: float | None = None
+    decorator_ttl_jitter: float | None = None
+    call_grace: float | None = None
+    decorator_grace: float | None = None
+    call_stale_if_error: float | None = None
+    decorator_stale_if_error: float | None = None
+
+
+NOTHING: Final = Remembered()
+"""The one that says nothing, for most entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What each source says of one field; None where it says nothing."""
+
+    call: float | None = None
+    prefix: float | None = None
+    decorator: float | None = None
+    defaults: float | None = None
+
+    def nearest(
+        self, made_with_call: float | None, made_with_decorator: float | None, builtin: float
+    ) -> tuple[float, TtlSource]:
+        """What holds for an entry that was made with such a call and decorator, and who said it."""
+        for value, source in (
+            (self.call, TtlSource.CALL),
+            (made_with_call, TtlSource.CALL),
+            (self.prefix, TtlSource.PREFIX),
+            (self.decorator, TtlSource.DECORATOR),
+            (made_with_decorator, TtlSource.DECORATOR),
+            (self.defaults, TtlSource.DEFAULTS),
+        ):
+            if value is not None:
+                return value, source
+        return builtin, TtlSource.BUILTIN
+
+
+_SILENCE: Final = Said()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """A prefix's policy with every source merged; durations in seconds.
 
-    The ttl stays in layers, since an entry remembers the ttl of the call and of the decorator that
-    made it: whoever judges the entry without them (the CLI) must come to the same answer.
+    What decides about retention stays in layers beside, since an entry remembers what the call and
+    the decorator said that made it: whoever judges the entry without them (the CLI) must come to
+    the same answer. `fresh_only` serves nothing past its ttl, whoever says what of that.
     """
 
     call_ttl: float | None = None
@@ -57,6 +104,10 @@ class Policy:
     ttl_jitter: float = 0.0
     grace: float = 0.0
     stale_if_error: float = 0.0
+    said_ttl_jitter: Said = _SILENCE
+    said_grace: Said = _SILENCE
+    said_stale_if_error: Said = _SILENCE
+    fresh_only: bool = False
     version: str = ""
     timeout: float = DEFAULT_TIMEOUT_S
     lock_timeout: float = DEFAULT_LOCK_TIMEOUT_S
@@ -68,10 +119,20 @@ class Policy:
     public_params: tuple[str, ...] = ()
     keeps: bool = field(init=False)
     """Whether requests may be answered from the cache, or kept in it."""
+    remembered: Remembered = field(init=False)
+    """What an entry that is made under it remembers."""
 
     def __post_init__(self) -> None:
         """Works out what every request asks for."""
         object.__setattr__(self, "keeps", self.mode is not Mode.OFF and self.ttl()[0] > 0)
+        jitter, grace, fallback = self.said_ttl_jitter, self.said_grace, self.said_stale_if_error
+        layers = (
+            *(jitter.call, jitter.decorator, grace.call, grace.decorator),
+            *(fallback.call, fallback.decorator),
+        )
+        object.__setattr__(
+            self, "remembered", NOTHING if layers == NOTHING else Remembered(*layers)
+        )
 
     def ttl(
         self, made_with_call_ttl: float | None = None, made_with_decorator_ttl: float | None = None
@@ -91,10 +152,26 @@ class Policy:
             return self.defaults_ttl, TtlSource.DEFAULTS
         return self.builtin_ttl, TtlSource.BUILTIN
 
-    @property
-    def kept_after_ttl(self) -> float:
-        """Seconds an entry is retained beyond its ttl."""
-        return max(self.grace, self.stale_if_error)
+    def jitter_of(self, entry: EntryInfo) -> float:
+        """By how much of it the ttl of an entry may be shorter."""
+        said = entry.remembered
+        if said is NOTHING:
+            return self.ttl_jitter
+        return self.said_ttl_jitter.nearest(
+            said.call_ttl_jitter, said.decorator_ttl_jitter, self.ttl_jitter
+        )[0]
+
+    def grace_of(self, entry: EntryInfo) -> tuple[float, TtlSource]:
+        """Seconds after its ttl that an entry is served while it is made anew, and who said so."""
+        said = entry.remembered
+        return self.said_grace.nearest(said.call_grace, said.decorator_grace, self.grace)
+
+    def stale_if_error_of(self, entry: EntryInfo) -> tuple[float, TtlSource]:
+        """Seconds after its ttl that an entry is served if generating fails, and who said so."""
+        said = entry.remembered
+        return self.said_stale_if_error.nearest(
+            said.call_stale_if_error, said.decorator_stale_if_error, self.stale_if_error
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +201,11 @@ class PolicyTable:
         nearest = (call, from_file, decorator, self.defaults)
 
         def first(name: str, otherwise: Any) -> Any:  # noqa: ANN401 - as varied as the fields
-            said = (getattr(source, name) for source in nearest)
-            return next((value for value in said if value is not None), otherwise)
+            values = (getattr(source, name) for source in nearest)
+            return next((value for value in values if value is not None), otherwise)
+
+        def said(name: str) -> Said:
+            return Said(*(getattr(source, name) for source in nearest))
 
         timeout = first("timeout", DEFAULT_TIMEOUT_S)
         builtin = BUILTIN_PREFIXES.get(prefix, UNSET).ttl
@@ -138,6 +218,9 @@ class PolicyTable:
             ttl_jitter=first("ttl_jitter", 0.0),
             grace=first("grace", 0.0),
             stale_if_error=first("stale_if_error", 0.0),
+            said_ttl_jitter=said("ttl_jitter"),
+            said_grace=said("grace"),
+            said_stale_if_error=said("stale_if_error"),
             version=first("version", ""),
             timeout=timeout,
             lock_timeout=first("lock_timeout", lock_timeout_for(timeout)),

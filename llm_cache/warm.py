@@ -261,7 +261,7 @@ class Warming:
 
 def _without_old_answers(call: Call) -> Call:
     """The same, that is not answered by what is past its ttl, however long that is given else."""
-    return replace(call, policy=replace(call.policy, grace=0.0, stale_if_error=0.0))
+    return replace(call, policy=replace(call.policy, fresh_only=True))
 
 
 class _Starts:

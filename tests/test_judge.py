@@ -84,7 +84,6 @@ def test_stale_comes_before_fallback(grace, stale_if_error, expected):
     for start, end, state in zip((0, 10, 20), (10, 20, 1e6), expected, strict=True):
         assert judge(entry(), policy, T0 + TTL + start) is state
         assert judge(entry(), policy, T0 + TTL + end - TICK) is state
-    assert policy.kept_after_ttl == max(grace, stale_if_error)
 
 
 def test_forever_has_no_end():
@@ -170,21 +169,28 @@ def test_the_nearest_source_decides_in_every_combination(zero):
 
 def test_the_command_line_judges_as_the_application_does():
     """Who knows only the file and the entry comes to the ttl that the decorated call came to."""
-    call, decorator = CachePolicy(ttl="1h"), CachePolicy(ttl="2h")
+    call = CachePolicy(ttl="1h", grace="1h", stale_if_error="3h", ttl_jitter=0.5)
+    decorator = CachePolicy(ttl="2h", grace="2h", stale_if_error="1h", ttl_jitter=0.25)
+    file = CachePolicy(ttl="4h", grace="0s", stale_if_error="0s", ttl_jitter=0.0)
     files = [
         PolicyTable(),
-        PolicyTable(defaults=CachePolicy(ttl="3h")),
-        PolicyTable(prefixes={"p": CachePolicy(ttl="4h")}),
+        PolicyTable(defaults=CachePolicy(ttl="3h", grace="30m", ttl_jitter=0.125)),
+        PolicyTable(prefixes={"p": file}),
+        PolicyTable(prefixes={"p": CachePolicy(grace="6h")}, defaults=file),
     ]
     for table, by_call, by_decorator in itertools.product(files, (None, call), (None, decorator)):
         ours = table.resolve("p", call=by_call, decorator=by_decorator)
         made = entry(
+            key=b"\x80" * 32,
             call_ttl=by_call.ttl if by_call else None,
             decorator_ttl=by_decorator.ttl if by_decorator else None,
+            remembered=ours.remembered,
         )
         theirs = table.resolve("p")
         assert theirs.ttl(made.call_ttl, made.decorator_ttl) == ours.ttl()
-        for age in (0, 3599, 3601, 7201, 10_801, 14_401, 86_401):
+        assert theirs.grace_of(made) == ours.grace_of(made)
+        assert theirs.stale_if_error_of(made) == ours.stale_if_error_of(made)
+        for age in range(0, 86_401, 600):
             assert judge(made, theirs, T0 + age) is judge(made, ours, T0 + age)
 
 

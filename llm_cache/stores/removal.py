@@ -11,11 +11,11 @@ from llm_cache.stores.connection import run
 from llm_cache.stores.rows import STORED_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import apsw
 
-    from llm_cache.policy_table import Policy
+    from llm_cache.policy_table import Policy, Said
     from llm_cache.stores.connection import Read
 
 _ALL: Final = "true"
@@ -25,7 +25,7 @@ ifnull(sum(generation_seconds), 0.0), ifnull(sum(cost_usd), 0.0),
 count(*) - count(generation_seconds), count(*) - count(cost_usd)"""
 """The fields of a `Group` but for its reason, of some rows."""
 Clause = tuple[str, tuple[Any, ...]]
-"""A condition on `entries` and its bindings."""
+"""A condition on `entries`, or another expression, and its bindings."""
 
 
 def clause(which: Selection) -> Clause:
@@ -51,46 +51,82 @@ def clause(which: Selection) -> Clause:
 
 
 def expired_clauses(prefix: str, policy: Policy, now: float) -> list[Clause]:
-    """What is expired of `prefix`: a condition for each place a ttl can come from, each indexed.
+    """What is expired of `prefix`: conditions that exclude each other, each indexed.
 
-    It is `judge(entry, policy, now)` in SQL: the ttl of the call that made the entry, else the
-    file's, else that of the decorator, else the default.
+    It is `judge(entry, policy, now)` in SQL: of ttl, jitter, grace and stale_if_error each what the
+    call said that made the entry, else the file of the prefix, else the decorator, else the rest.
     """
-    cut = now - policy.kept_after_ttl
-    ttl, _ = policy.ttl()
-    by_call = _expired_by("call_ttl", policy, cut)
-    by_decorator = _expired_by("decorator_ttl", policy, cut)
-    of_call: Clause = (
-        f"prefix = ? AND call_ttl IS NOT NULL AND {by_call[0]}",
-        (prefix, *by_call[1]),
-    )
-    by_age: Clause = ("created_at <= ?", (cut - ttl * (1 - policy.ttl_jitter),))
+    kept = _kept_after_ttl(policy)
+    jittered = _jittered(prefix, policy, kept, now)
     if policy.ttl_jitter:
-        by_age = (
-            "created_at <= ? AND created_at + ? * (1 - ? * share_of(key)) <= ?",
-            (*by_age[1], ttl, policy.ttl_jitter, cut),
-        )
-    if policy.prefix_ttl is not None:
-        own_age = f"prefix = ? AND call_ttl IS NULL AND {by_age[0]}"
-        return [of_call, (own_age, (prefix, *by_age[1]))]
-    return [
-        of_call,
-        (
-            f"prefix = ? AND call_ttl IS NULL AND decorator_ttl IS NOT NULL AND {by_decorator[0]}",
-            (prefix, *by_decorator[1]),
-        ),
-        (
-            f"prefix = ? AND call_ttl IS NULL AND decorator_ttl IS NULL AND {by_age[0]}",
-            (prefix, *by_age[1]),
-        ),
+        return [jittered]
+    where, bindings = jittered
+    in_full = [
+        (f"prefix = ? AND {place} AND NOT {_REMEMBERS_JITTER}", (prefix, *values))
+        for place, values in _ended(policy, kept, now)
     ]
+    return [*in_full, (f"{where} AND {_REMEMBERS_JITTER}", bindings)]
 
 
-def _expired_by(ttl: str, policy: Policy, cut: float) -> Clause:
-    """The condition that the ttl in a column was over at `cut`, with the policy's jitter."""
-    if not policy.ttl_jitter:
-        return f"created_at + {ttl} <= ?", (cut,)
-    return f"created_at + {ttl} * (1 - ? * share_of(key)) <= ?", (policy.ttl_jitter, cut)
+_REMEMBERS_JITTER: Final = "(call_ttl_jitter IS NOT NULL OR decorator_ttl_jitter IS NOT NULL)"
+_ROUNDING_S: Final = 0.001
+
+
+def _ended(policy: Policy, kept: Clause, now: float) -> Iterator[Clause]:
+    """That the whole ttl and what comes after it are over: by each place a ttl can come from.
+
+    The first half of each is what an index can seek to.
+    """
+    ttl, _ = policy.ttl()
+    served, of_served = kept
+    remembered = {"call_ttl": "call_ttl IS NOT NULL"}
+    others = "call_ttl IS NULL"
+    if policy.prefix_ttl is None:
+        remembered["decorator_ttl"] = f"{others} AND decorator_ttl IS NOT NULL"
+        others += " AND decorator_ttl IS NULL"
+    for column, where in remembered.items():
+        ends = f"created_at + {column}"
+        is_over = f"{ends} <= ? AND {ends} + iif({column} > 0, {served}, 0) <= ?"
+        yield f"{where} AND {is_over}", (now, *of_served, now)
+    yield (
+        f"{others} AND created_at <= ? AND created_at + ? + iif(? > 0, {served}, 0) <= ?",
+        (now - ttl + _ROUNDING_S, ttl, ttl, *of_served, now),
+    )
+
+
+def _jittered(prefix: str, policy: Policy, kept: Clause, now: float) -> Clause:
+    """That a ttl is over that may be shorter than was said; first without asking by how much."""
+    of_ttl = "call_ttl" if policy.prefix_ttl is not None else "call_ttl, decorator_ttl"
+    ttl, ttls = f"coalesce({of_ttl}, ?)", (policy.ttl()[0],)
+    jitter, jitters = _nearest("ttl_jitter", policy.said_ttl_jitter, policy.ttl_jitter)
+    served, of_served = kept
+
+    def is_over(share: str) -> str:
+        return f"created_at + {ttl} * (1 - {jitter} * {share}) + iif({ttl} > 0, {served}, 0) <= ?"
+
+    return (
+        f"prefix = ? AND created_at <= ? AND {is_over('1')} AND {is_over('share_of(key)')}",
+        (prefix, now, *(*ttls, *jitters, *ttls, *of_served, now) * 2),
+    )
+
+
+def _kept_after_ttl(policy: Policy) -> Clause:
+    """Seconds that an entry is served after its ttl, one way or the other."""
+    grace, of_grace = _nearest("grace", policy.said_grace, policy.grace)
+    fallback, of_fallback = _nearest(
+        "stale_if_error", policy.said_stale_if_error, policy.stale_if_error
+    )
+    return f"max({grace}, {fallback})", (*of_grace, *of_fallback)
+
+
+def _nearest(field: str, said: Said, otherwise: float) -> Clause:
+    """`said.nearest`, of what an entry remembers."""
+    if said.call is not None:
+        return "?", (said.call,)
+    nearest = said.prefix if said.prefix is not None else said.decorator
+    if nearest is not None:
+        return f"ifnull(call_{field}, ?)", (nearest,)
+    return f"coalesce(call_{field}, decorator_{field}, ?)", (otherwise,)
 
 
 def unless(condition: Clause, others: Iterable[Clause]) -> Clause:

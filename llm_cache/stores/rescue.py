@@ -10,7 +10,7 @@ import apsw
 
 from llm_cache.stores.connection import READ_WRITE, connect, run
 from llm_cache.stores.damage import is_damage_of_file
-from llm_cache.stores.rows import ENTRY_COLUMNS, DamagedRowError, to_entry
+from llm_cache.stores.rows import ENTRY_COLUMNS, OLDER_COLUMNS, DamagedRowError, to_entry
 from llm_cache.stores.schema import is_cut_off
 
 if TYPE_CHECKING:
@@ -97,13 +97,21 @@ def sound_entries(path: Path) -> Iterator[Entry]:
     try:
         for number in _numbers(connection):
             with suppress(*_DAMAGE):
-                for row in run(connection, _ONE, (number,)):
-                    yield to_entry(row)
+                yield from map(to_entry, _row(connection, number))
     finally:
         connection.close()
 
 
 _ONE: Final = f"SELECT {ENTRY_COLUMNS} FROM entries NOT INDEXED WHERE number = ?"  # noqa: S608 - our own names
+_ONE_OF_OLDER: Final = f"SELECT {OLDER_COLUMNS} FROM entries NOT INDEXED WHERE number = ?"  # noqa: S608 - as above
+
+
+def _row(connection: apsw.Connection, number: int) -> list[tuple[Any, ...]]:
+    """The row of a number, in a file of this release or of one before."""
+    try:
+        return run(connection, _ONE, (number,))
+    except apsw.SQLError:  # a column is not there
+        return run(connection, _ONE_OF_OLDER, (number,))
 
 
 def _numbers(connection: apsw.Connection) -> set[int]:

@@ -9,34 +9,43 @@ from typing import TYPE_CHECKING, Any, Final
 from llm_cache.entry import Entry, EntryInfo
 from llm_cache.keys import ID_DIGITS
 from llm_cache.params import digest_params
+from llm_cache.policy_table import NOTHING, Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CHECKSUM_BYTES: Final = 16
 
-INFO_COLUMNS: Final = (
+_FIELDS: Final = (
     "key, request, params, prefix, encoding, size_bytes, value_bytes, created_at, tenant, version, "
     "variant, redacted, call_ttl, decorator_ttl, generation_seconds, model, input_tokens, "
     "output_tokens, cost_usd, hits, used_at"
 )
-"""In the order of the fields of EntryInfo, so that a row is an entry without any naming."""
+INFO_COLUMNS: Final = ", ".join((_FIELDS, *Remembered._fields))
+"""In the order of the fields of EntryInfo, so that a row is an entry without any naming; those of
+`remembered` follow its other ones."""
 ENTRY_COLUMNS: Final = f"{INFO_COLUMNS}, checksum, value"
 STORED_COLUMNS: Final = f"{ENTRY_COLUMNS}, param_digests"
 INSERT: Final = (
     f"INSERT INTO entries ({STORED_COLUMNS}) VALUES "  # noqa: S608 - our own names
     f"({', '.join('?' * (STORED_COLUMNS.count(',') + 1))})"
 )
+OLDER_COLUMNS: Final = ENTRY_COLUMNS.replace(
+    ", ".join(Remembered._fields), ", ".join(["NULL"] * len(Remembered._fields))
+)
+"""The same of a file that remembers no more than ttls."""
+_FIELDS_END: Final = _FIELDS.count(",") + 1
 _INFO_END: Final = INFO_COLUMNS.count(",") + 1
 _REAL: Final = (float, type(None))
 _WHOLE: Final = (int, type(None))
 _TYPES: Final[tuple[Any, ...]] = (
     *(bytes, bytes, bytes, str, str, int, int, float, str, str, int, int, _REAL, _REAL, _REAL),
-    *((str, type(None)), _WHOLE, _WHOLE, _REAL, int, float),
+    *((str, type(None)), _WHOLE, _WHOLE, _REAL, int, float, *[_REAL] * len(Remembered._fields)),
 )
 _REDACTED: Final = 11
 _HITS: Final = 19
 _NUMBERS: Final = struct.Struct("<qqqdqqdddqqd").pack
+_REMEMBERED: Final = struct.Struct(f"<{len(Remembered._fields)}d").pack
 
 
 class DamagedRowError(Exception):
@@ -67,6 +76,7 @@ def to_row(entry: Entry) -> tuple[Any, ...]:
         _real(entry.cost_usd),
         entry.hits,
         float(entry.used_at or entry.created_at),
+        *map(_real, entry.remembered),
     )
     return (*info, checksum(info, entry.body), entry.body, digest_params(entry.params_json))
 
@@ -79,10 +89,9 @@ def _real(number: float | None) -> float | None:
 def to_entry(row: Sequence[Any]) -> Entry:
     """The entry of a row of `ENTRY_COLUMNS`; DamagedRowError if it is not as it was written."""
     try:
-        *info, expected, body = row
+        info, (expected, body) = row[:_INFO_END], row[_INFO_END:]
         if is_well_typed(info) and checksum(info, body) == expected:
-            info[_REDACTED] = bool(info[_REDACTED])
-            return Entry(*info, body=body)
+            return Entry(*_fields(info), body=body)
     except (TypeError, ValueError, struct.error) as error:
         raise DamagedRowError from error
     raise DamagedRowError
@@ -95,19 +104,33 @@ def is_well_typed(row: Sequence[Any]) -> bool:
 
 def to_info(row: Sequence[Any], *, id_digits: int = ID_DIGITS) -> EntryInfo:
     """What a row of `INFO_COLUMNS` tells of an entry."""
-    info: list[Any] = [*row[:_INFO_END], id_digits]
-    info[_REDACTED] = bool(info[_REDACTED])
-    return EntryInfo(*info)
+    fields: list[Any] = [*_fields(row[:_INFO_END]), id_digits]
+    return EntryInfo(*fields)
+
+
+def _fields(info: Sequence[Any]) -> list[Any]:
+    """The fields of `EntryInfo`, up to `remembered`."""
+    fields: list[Any] = [*info[:_FIELDS_END], _remembered(info[_FIELDS_END:])]
+    fields[_REDACTED] = bool(fields[_REDACTED])
+    return fields
+
+
+def _remembered(columns: Sequence[Any]) -> Remembered:
+    return NOTHING if columns == NOTHING else Remembered(*columns)
 
 
 def checksum(info: Sequence[Any], body: bytes) -> bytes:
-    """16 bytes over all of an entry but its use, which changes. `info` is as in `INFO_COLUMNS`."""
+    """16 bytes over all of an entry but its use, which changes. `info` is as in `INFO_COLUMNS`.
+
+    What came with later releases counts where it is set: rows from before keep their checksums.
+    """
     key, request, params, prefix, encoding, size, value_size, created_at, tenant, version, *rest = (
         info
     )
     variant, redacted, call_ttl, decorator_ttl, seconds, model, tokens_in, tokens_out, cost = rest[
         :9
     ]
+    remembered = info[_FIELDS_END:]
     texts = "\0".join((prefix, encoding, tenant, version, model or "")).encode()
     numbers = _NUMBERS(
         size,
@@ -124,4 +147,6 @@ def checksum(info: Sequence[Any], body: bytes) -> bytes:
         -1.0 if cost is None else cost,
     )
     told = b"".join((key, request, params, texts, numbers, body))
+    if remembered != NOTHING:
+        told += _REMEMBERED(*(-1.0 if value is None else value for value in remembered))
     return hashlib.sha256(told).digest()[:CHECKSUM_BYTES]

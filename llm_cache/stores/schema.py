@@ -51,6 +51,17 @@ ENTRY_COLUMNS: Final = """
 """
 # The value comes last: what reads only the columns before it never touches its pages.
 
+
+def _added(table: str) -> str:
+    """What adds to a table what an entry remembers of its retention beside the ttls."""
+    columns = (
+        f"{source}_{field}"
+        for field in ("ttl_jitter", "grace", "stale_if_error")
+        for source in ("call", "decorator")
+    )
+    return "\n".join(f"ALTER TABLE {table} ADD COLUMN {column} REAL;" for column in columns)
+
+
 _FIRST: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
 
@@ -160,7 +171,16 @@ CREATE INDEX notes_by_time ON notes (at);
 """
 # A note with an empty key is about the whole prefix.
 
-MIGRATIONS: Final = (_FIRST, _LEASES, _SAVINGS)
+_REMEMBERED: Final = f"""
+{_added("entries")}
+{_added("trash")}
+CREATE INDEX entries_by_jitter ON entries (prefix, created_at)
+    WHERE call_ttl_jitter IS NOT NULL OR decorator_ttl_jitter IS NOT NULL;
+"""
+# Behind the value: one that is NULL is known from the head of its row, and of a large value the map
+# of pages leads past what is between.
+
+MIGRATIONS: Final = (_FIRST, _LEASES, _SAVINGS, _REMEMBERED)
 """Only ever appended to: the file's `user_version` says how many of them it has had."""
 
 

@@ -16,6 +16,7 @@ from llm_cache.checkup import check_place, check_up
 from llm_cache.cli.app import run
 from llm_cache.stores.checkup import Place
 from llm_cache.stores.content_checkup import check_sqlite
+from tests.stores.older import back_to
 
 NOBODY = 65534
 HOUR_S = 3600.0
@@ -450,11 +451,7 @@ def test_an_added_trigger_fails(lessons, doctor):
 
 def test_an_older_file_is_brought_up_to_date(lessons, doctor):
     """It is a warning: any other command does so, too."""
-    behind_its_back(
-        database_of(lessons),
-        "DROP TABLE refusals; DROP TABLE notes; ALTER TABLE usage DROP COLUMN unpriced;"
-        "ALTER TABLE usage DROP COLUMN saved_unpriced; PRAGMA user_version = 2",
-    )
+    behind_its_back(database_of(lessons), back_to(2))
     code, found = doctor("--quick")
     assert (code, levels(found, "file")[0]) == (0, "warn")
     code, found = doctor("--repair")

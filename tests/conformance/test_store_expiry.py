@@ -1,6 +1,7 @@
 """`prune` and `expired` sweep what `judge` finds past its retention, and nothing else."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from llm_cache.entry import Freshness, judge, share_of
 from llm_cache.policy import CachePolicy
-from llm_cache.policy_table import Policy, PolicyTable
+from llm_cache.policy_table import NOTHING, Policy, PolicyTable, Remembered
 from llm_cache.stores.base import EVERYTHING, TRASH_KEPT_S, Group, Selection
 from tests.conformance.samples import T0, an_entry, held, keep, keys_of, policies
 
@@ -16,35 +17,69 @@ SECONDS = st.integers(0, 40).map(lambda eighths: eighths / 8)
 """Exact in binary, so that no rounding decides at the very border of a ttl."""
 TTLS = SECONDS | st.just(math.inf)
 MAYBE_TTLS = st.none() | TTLS
+JITTERS = st.sampled_from([0.0, 0.5])
+FIELDS = ("ttl_jitter", "grace", "stale_if_error")
+REMEMBERED = st.just(NOTHING) | st.builds(
+    Remembered,
+    **dict.fromkeys(("call_ttl_jitter", "decorator_ttl_jitter"), st.none() | JITTERS),
+    **dict.fromkeys(
+        [f"{who}_{f}" for who in ("call", "decorator") for f in FIELDS[1:]], MAYBE_TTLS
+    ),
+)
 PREFIXES = ("intro_page", "word_problem", "other")
 
 ENTRIES = st.lists(
     st.tuples(
-        st.sampled_from(PREFIXES), SECONDS, MAYBE_TTLS, MAYBE_TTLS, st.sampled_from(["", "t"])
+        st.sampled_from(PREFIXES),
+        SECONDS,
+        MAYBE_TTLS,
+        MAYBE_TTLS,
+        st.sampled_from(["", "t"]),
+        REMEMBERED,
     ),
     max_size=12,
 )
-POLICIES = st.fixed_dictionaries(
-    dict.fromkeys(
-        PREFIXES,
-        st.builds(
-            Policy,
-            prefix_ttl=MAYBE_TTLS,
-            defaults_ttl=MAYBE_TTLS,
-            builtin_ttl=TTLS,
-            grace=SECONDS,
-            stale_if_error=SECONDS,
-            ttl_jitter=st.sampled_from([0.0, 0.5]),
-        ),
-    )
+DURATIONS = st.none() | SECONDS.map(lambda seconds: f"{seconds}s") | st.just("forever")
+SOURCE = st.builds(
+    CachePolicy,
+    ttl=DURATIONS,
+    ttl_jitter=st.none() | JITTERS,
+    grace=DURATIONS,
+    stale_if_error=DURATIONS,
 )
 
 
+def resolved(of_prefix, of_defaults, builtin_ttl):
+    """The policy of a prefix, from what a file says of it and of all."""
+    table = PolicyTable(prefixes={"p": of_prefix}, defaults=of_defaults)
+    return replace(table.resolve("p"), builtin_ttl=builtin_ttl)
+
+
+POLICIES = st.fixed_dictionaries(dict.fromkeys(PREFIXES, st.builds(resolved, SOURCE, SOURCE, TTLS)))
+
+
+def said(entry, policy, field) -> float:
+    """What holds of a field: by the call, the file's prefix, the decorator, or the rest."""
+    nearest = (
+        getattr(entry.remembered, f"call_{field}"),
+        getattr(policy, f"said_{field}").prefix,
+        getattr(entry.remembered, f"decorator_{field}"),
+        getattr(policy, f"said_{field}").defaults,
+    )
+    return next((value for value in nearest if value is not None), 0.0)
+
+
 def is_expired(entry, policy, now) -> bool:
-    """Whether an entry has been past its retention (DESIGN: ttl + the larger of the graces)."""
+    """Whether an entry is past its retention: its ttl and the larger of the graces."""
     ttl, _ = policy.ttl(entry.call_ttl, entry.decorator_ttl)
-    ttl *= 1 - policy.ttl_jitter * share_of(entry.key)
-    return now >= entry.created_at + ttl + policy.kept_after_ttl
+    jitter, grace, stale_if_error = (said(entry, policy, field) for field in FIELDS)
+    kept = max(grace, stale_if_error) if ttl else 0.0
+    return now >= entry.created_at + ttl * (1 - jitter * share_of(entry.key)) + kept
+
+
+def is_of_future(entry, policy, now) -> bool:
+    """Whether an entry of no ttl is not served, and not swept either before its time comes."""
+    return now < entry.created_at and policy.ttl(entry.call_ttl, entry.decorator_ttl)[0] == 0
 
 
 def made(specs):
@@ -57,9 +92,10 @@ def made(specs):
             created_at=T0 + age,
             call_ttl=call_ttl,
             decorator_ttl=decorator_ttl,
+            remembered=remembered,
             generation_seconds=1.5,
         )
-        for n, (prefix, age, call_ttl, decorator_ttl, tenant) in enumerate(specs)
+        for n, (prefix, age, call_ttl, decorator_ttl, tenant, remembered) in enumerate(specs)
     ]
 
 
@@ -88,8 +124,9 @@ def test_prune_sweeps_exactly_what_is_expired(store, specs, by_prefix, at):
     assert [
         (t.tenant, t.prefix, t.entries, t.size_bytes, t.value_bytes) for t in store.totals()
     ] == (list(held(store)))
-    for entry in gone:
-        assert judge(entry, by_prefix[entry.prefix], at) is Freshness.MISSING
+    for entry in entries:
+        is_missing = judge(entry, by_prefix[entry.prefix], at) is Freshness.MISSING
+        assert is_missing == (entry in gone or is_of_future(entry, by_prefix[entry.prefix], at))
 
 
 @pytest.mark.parametrize("look_at", [0, 3, 7, 20])

@@ -131,7 +131,7 @@ class StoreAgainstDict(RuleBasedStateMachine):
         for e in self.entries.values():
             policy = self.policies[e.prefix]
             ttl, _ = policy.ttl(e.call_ttl, e.decorator_ttl)
-            if now >= e.created_at + ttl + policy.kept_after_ttl:
+            if now >= e.created_at + ttl + (policy.grace if ttl else 0):
                 gone.append(e)
         found = self.store.expired(self.policies.__getitem__, now)
         assert sum(group.entries for group in found.values()) == len(gone)

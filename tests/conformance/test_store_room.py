@@ -2,6 +2,7 @@
 
 import pytest
 
+from llm_cache.policy_table import Remembered
 from llm_cache.stores.base import EVERYTHING, EntryUse
 from tests.conformance.samples import T0, big_entry, held, keep, keys_of, policies
 
@@ -33,6 +34,15 @@ def test_the_expired_go_before_the_least_used(small):
     removed = small.make_room(policies("1h"), T0 + 1, dry_run=False)
     assert {group.why: group.entries for group in removed.groups} == {"expired": 60}
     assert sorted(keys_of(small.select(EVERYTHING))) == sorted(keys_of(fresh))
+
+
+def test_what_is_still_served_does_not_go_as_expired(small):
+    """What the entries remember counts: of them go as few as have to, and the least used."""
+    said = Remembered(decorator_grace=86_400.0)
+    keep(small, *(big_entry(n, SIZE, used_at=T0 + n, remembered=said) for n in range(60)))
+    removed = small.make_room(policies("1h"), T0 + 7200, dry_run=False)
+    assert [group.why for group in removed.groups] == ["evicted"]
+    assert 0 < removed < 30
 
 
 def test_the_least_recently_used_go_first(small):

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from llm_cache.stores.heartbeat import Heartbeat
 from llm_cache.stores.schema import MIGRATIONS
 from tests.conformance.samples import an_entry, policies
 from tests.conformance.test_store_leases import acquire, granted, identity
+from tests.stores.older import back_to
 
 GUARD_S = 30.0
 HOUR_S = 3600.0
@@ -268,13 +268,7 @@ def test_a_file_of_the_first_schema_is_taken_over(make_store, raw, store):
     store.put(an_entry())
     store.add_usage([UsageDay("2026-11-22", "", "p", "", Counts(hits=2))], [])
     store.close()
-    for table in re.findall("CREATE TABLE (\\w+)", "".join(MIGRATIONS[1:])):
-        raw.run(f"DROP TABLE {table}")
-    raw.run("DELETE FROM meta WHERE name IN ('fence', 'invalidations')")
-    raw.run(re.search(r"CREATE TABLE leases.*?WITHOUT ROWID;", MIGRATIONS[0], re.DOTALL).group())
-    for column in re.findall(r"ADD COLUMN (\w+)", "".join(MIGRATIONS[1:])):
-        raw.run(f"ALTER TABLE usage DROP COLUMN {column}")
-    raw.run("PRAGMA user_version = 1")
+    raw.run(back_to(1))
     again = make_store()
     assert again.get(an_entry().key) == an_entry()
     first = granted(again, 1)

@@ -5,7 +5,8 @@ import re
 import apsw
 import pytest
 
-from llm_cache.policy_table import Policy
+from llm_cache.entry import share_of
+from llm_cache.policy_table import Policy, Remembered
 from llm_cache.stores.base import EVERYTHING, Counts, EntryUse, Selection, UsageDay
 from llm_cache.stores.connection import run
 from llm_cache.stores.removal import add_to_totals
@@ -45,7 +46,13 @@ def fill(connection):
     """Writes entries as `put` does, in one transaction."""
     for n in range(PAGES):
         ttls = ({"call_ttl": 60.0}, {"decorator_ttl": 60.0}, {})[n % 3]
-        entry = an_entry(n, prefix="ab"[n % 2], tenant=("", "t")[n % 5 == 0], **ttls)
+        remembered = Remembered(
+            decorator_ttl_jitter=0.1 if n % 7 == 0 else None,
+            decorator_grace=60.0 if n % 4 == 0 else None,
+        )
+        entry = an_entry(
+            n, prefix="ab"[n % 2], tenant=("", "t")[n % 5 == 0], remembered=remembered, **ttls
+        )
         run(connection, INSERT, to_row(entry))
         sizes = (1, entry.size_bytes, entry.value_bytes)
         add_to_totals(connection, entry.tenant, entry.prefix, *sizes)
@@ -55,6 +62,7 @@ def plans(raw, statements):
     """The steps of the plan of each different statement."""
     found = {}
     with raw.connection() as connection:
+        connection.create_scalar_function("share_of", share_of, deterministic=True)
         for sql, bindings in statements:
             if sql.lstrip().startswith(("SELECT", "INSERT", "DELETE", "UPDATE")):
                 rows = connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings).fetchall()
