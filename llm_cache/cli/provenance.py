@@ -58,9 +58,9 @@ class Provenance:
             policy=policy,
             ttl=ttl,
             ttl_source=source,
-            ttl_origin=_origin_of_ttl(entry.prefix, source, config),
+            ttl_origin=_origin(entry.prefix, "ttl", source, config),
             expires_at=expires_at,
-            given=tuple(_given(entry.prefix, policy, expires_at, config)),
+            given=tuple(_given(entry, policy, expires_at, config)) if ttl > 0 else (),
             now=time.time(),
         )
 
@@ -69,7 +69,7 @@ class Provenance:
         """By how much its ttl is shorter, so that not all end together."""
         if self.ttl == FOREVER:
             return 0.0
-        return self.ttl * self.policy.ttl_jitter * share_of(self.entry.key)
+        return self.ttl * self.policy.jitter_of(self.entry) * share_of(self.entry.key)
 
     @property
     def saved_seconds(self) -> float | None:
@@ -85,15 +85,19 @@ class Provenance:
     def as_json(self) -> dict[str, object]:
         """The same for a program; null for no end and for what is not known."""
         until = {given.state: iso(given.until) for given in self.given}
+        origins = {given.state: given.origin for given in self.given}
         return {
             "ttl_seconds": None if self.ttl == FOREVER else self.ttl,
             "ttl_source": self.ttl_source.value,
             "ttl_origin": self.ttl_origin,
             "stale_until": until.get(Freshness.STALE),
             "fallback_until": until.get(Freshness.FALLBACK),
+            "stale_origin": origins.get(Freshness.STALE),
+            "fallback_origin": origins.get(Freshness.FALLBACK),
             "policy": _policy_as_json(self.policy),
             "call_ttl_seconds": _as_json(self.entry.call_ttl),
             "decorator_ttl_seconds": _as_json(self.entry.decorator_ttl),
+            **_remembered_as_json(self.entry),
             "saved_seconds": self.saved_seconds,
             "saved_usd": self.saved_usd,
             "encoding": self.entry.encoding,
@@ -102,19 +106,28 @@ class Provenance:
         }
 
 
-def _given(prefix: str, policy: Policy, expires_at: float, config: CacheConfig) -> Iterator[Given]:
+def _given(entry: Entry, policy: Policy, expires_at: float, config: CacheConfig) -> Iterator[Given]:
     """Until when an entry is given past its ttl, in the order that comes to pass."""
     if expires_at == FOREVER:
         return
     given_s = 0.0
-    for state, setting, seconds in (
-        (Freshness.STALE, "grace", policy.grace),
-        (Freshness.FALLBACK, "stale_if_error", policy.stale_if_error),
+    for state, setting, (seconds, source) in (
+        (Freshness.STALE, "grace", policy.grace_of(entry)),
+        (Freshness.FALLBACK, "stale_if_error", policy.stale_if_error_of(entry)),
     ):
         if seconds > given_s:
-            origin = _origin(prefix, setting, config)
+            origin = _origin(entry.prefix, setting, source, config)
             yield Given(state, expires_at + seconds, setting, seconds, origin)
             given_s = seconds
+
+
+def _remembered_as_json(entry: Entry) -> dict[str, object]:
+    """What the code that made an entry said of its retention, beside the ttls."""
+    said = entry.remembered._asdict()
+    return {
+        name if name.endswith("jitter") else f"{name}_seconds": _as_json(value)
+        for name, value in said.items()
+    }
 
 
 def _policy_as_json(policy: Policy) -> dict[str, object]:
@@ -137,20 +150,13 @@ def _as_json(seconds: float | None) -> float | str | None:
     return "forever" if seconds == FOREVER else seconds
 
 
-def _origin(prefix: str, setting: str, config: CacheConfig) -> str:
-    """Where a setting of a prefix was decided: `cache.toml:14 [prefixes.intro_page]`."""
+def _origin(prefix: str, setting: str, source: TtlSource, config: CacheConfig) -> str:
+    """Where a setting was decided: `the call`, `cache.toml:14 [prefixes.intro_page]` and so on."""
     from llm_cache.config.problems import dotted
 
-    of_prefix = config.prefixes.get(prefix)
-    is_of_prefix = of_prefix is not None and setting in of_prefix.said
-    if not is_of_prefix and setting not in config.defaults.said:
-        return TtlSource.BUILTIN.value
-    path = ("prefixes", prefix) if is_of_prefix else ("defaults",)
-    return f"{config.origin(dotted((*path, setting)))} [{dotted(path)}]"
-
-
-def _origin_of_ttl(prefix: str, source: TtlSource, config: CacheConfig) -> str:
-    """Where a ttl was decided: `the call`, `the decorator`, or as `_origin` says it."""
     if source in {TtlSource.CALL, TtlSource.DECORATOR}:
         return f"the {source.value}"
-    return _origin(prefix, "ttl", config)
+    if source is TtlSource.BUILTIN:
+        return source.value
+    path = ("prefixes", prefix) if source is TtlSource.PREFIX else ("defaults",)
+    return f"{config.origin(dotted((*path, setting)))} [{dotted(path)}]"

@@ -97,6 +97,26 @@ def test_how_much_longer_it_is_given_has_its_origins(screen, cli, lessons, here)
     assert [(end - first).days for end in later] == [1, 30]
 
 
+def test_what_the_code_said_is_told_as_that(screen, cli, lessons, here):
+    """How much longer an entry is given by the word of a call or a decorator, whose that is."""
+    (here / "cache.toml").write_text('[defaults]\ngrace = "3h"\n')
+    said = CachePolicy(ttl="1h", ttl_jitter=0.5, stale_if_error="30d")
+    with LLMCache(lessons.directory) as cache:
+        cache.put("fact", "42", policy=said, q=1)
+    (fact,) = cli("ls", "fact", "-q").out.split()
+    out = " ".join(screen("inspect", fact).out.split())
+    assert re.search(r"ttl 1h less \d+m \d\ds of jitter, the call ", out)
+    assert re.search(r" stale until [-\d]+ [:\d]+ grace 3h, cache.toml:2 ", out)
+    assert re.search(r" fallback until [-\d]+ [:\d]+ stale_if_error 30d, the call ", out)
+    [entry] = json.loads(cli("inspect", fact, "--json").out)["entries"]
+    assert (entry["stale_origin"], entry["fallback_origin"]) == (
+        "cache.toml:2 [defaults]",
+        "the call",
+    )
+    assert (entry["call_stale_if_error_seconds"], entry["call_ttl_jitter"]) == (30 * 86_400, 0.5)
+    assert entry["decorator_grace_seconds"] is None
+
+
 def test_fallback_that_ends_with_the_grace_is_not_told(screen, lessons, here):
     """An entry in grace is stale already."""
     (here / "cache.toml").write_text('[defaults]\ngrace = "2d"\nstale_if_error = "1d"\n')
