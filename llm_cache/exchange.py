@@ -16,16 +16,26 @@ import orjson
 
 from llm_cache.codec import COMPRESSED, LARGEST_VALUE_BYTES, DecodeError, pack, unpack
 from llm_cache.entry import CLOCK_SKEW_S, Entry
-from llm_cache.exchange_fields import CHECKS, FOREVER_TEXT, FieldError, checked, quoted
+from llm_cache.exchange_fields import (
+    CHECKS,
+    FOREVER_TEXT,
+    REMEMBERED_CHECKS,
+    FieldError,
+    checked,
+    quoted,
+)
 from llm_cache.keys import Identity
 from llm_cache.params import digest_params, show_params, stored_params
+from llm_cache.policy_table import NOTHING, Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from llm_cache.policy_table import Policy
 
-FORMAT: Final = 1
+FORMATS: Final = (1, 2)
+"""A line is of the first unless its entry remembers more of its retention than ttls, so that it is
+read by as many releases as can be."""
 _BESIDE_THE_VALUE_BYTES: Final = 1024**2
 
 
@@ -45,8 +55,9 @@ def to_document(entry: Entry) -> dict[str, object]:
     except (DecodeError, UnicodeDecodeError) as error:
         msg = f"{entry.prefix}: entry {entry.id} cannot be read: {error}"
         raise LineError(msg) from None
+    remembers_more = entry.remembered != NOTHING
     document: dict[str, object] = {
-        "llm_cache": FORMAT,
+        "llm_cache": FORMATS[remembers_more],
         "key": entry.key.hex(),
         "request": entry.request.hex(),
         "tenant": entry.tenant,
@@ -58,8 +69,8 @@ def to_document(entry: Entry) -> dict[str, object]:
         "encoding": entry.encoding.removesuffix(COMPRESSED),
         "value_json": value_json,
         "created_at": float(entry.created_at),
-        "call_ttl": FOREVER_TEXT if entry.call_ttl == math.inf else entry.call_ttl,
-        "decorator_ttl": FOREVER_TEXT if entry.decorator_ttl == math.inf else entry.decorator_ttl,
+        "call_ttl": _duration(entry.call_ttl),
+        "decorator_ttl": _duration(entry.decorator_ttl),
         "generation_seconds": entry.generation_seconds,
         "model": entry.model,
         "input_tokens": entry.input_tokens,
@@ -68,7 +79,14 @@ def to_document(entry: Entry) -> dict[str, object]:
         "hits": entry.hits,
         "used_at": float(entry.used_at or entry.created_at),
     }
+    if remembers_more:
+        remembered = entry.remembered._asdict()
+        document |= {name: _duration(value) for name, value in remembered.items()}
     return {**document, "checksum": _checksum(document)}
+
+
+def _duration(seconds: float | None) -> float | str | None:
+    return FOREVER_TEXT if seconds == math.inf else seconds
 
 
 def to_line(entry: Entry) -> str:
@@ -91,7 +109,7 @@ def from_line(line: bytes, *, trust: bool, max_value_bytes: int, now: float) -> 
     """
     document = _parsed(line)
     try:
-        fields = {name: checked(name, document[name]) for name in CHECKS}
+        fields = {name: checked(name, document[name]) for name in _names_of(document)}
     except FieldError as error:
         raise LineError(str(error)) from None
     _check_instants(fields, now)
@@ -154,9 +172,11 @@ def _parsed(line: bytes) -> dict[str, Any]:
         raise LineError(msg)
     document = cast("dict[str, Any]", parsed)
     number = document["llm_cache"]
-    if type(number) is not int or number != FORMAT:
-        kind = "of a newer release" if type(number) is int and number > FORMAT else "unknown"
-        msg = f"its format {quoted(number)} is {kind}: this release reads {FORMAT}"
+    if type(number) is not int or number not in FORMATS:
+        is_newer = type(number) is int and number > max(FORMATS)
+        kind = "of a newer release" if is_newer else "unknown"
+        known = " and ".join(map(str, FORMATS))
+        msg = f"its format {quoted(number)} is {kind}: this release reads {known}"
         raise LineError(msg)
     _check_names(document)
     checksum = document.pop("checksum")
@@ -169,8 +189,13 @@ def _parsed(line: bytes) -> dict[str, Any]:
     return document
 
 
+def _names_of(document: dict[str, Any]) -> tuple[str, ...]:
+    """The fields of a line, by its format."""
+    return (*CHECKS, *REMEMBERED_CHECKS) if document["llm_cache"] > FORMATS[0] else tuple(CHECKS)
+
+
 def _check_names(document: dict[str, Any]) -> None:
-    expected = {"llm_cache", *CHECKS, "checksum"}
+    expected = {"llm_cache", *_names_of(document), "checksum"}
     for name in sorted(expected - document.keys()):
         msg = f"it has no field '{name}'"
         raise LineError(msg)
@@ -230,8 +255,10 @@ def _entry(fields: dict[str, Any], max_value_bytes: int) -> Entry:
         raise LineError(msg) from None
     packed = pack(raw, fields.pop("encoding"))
     fields["params_json"] = fields["params_json"].encode()
+    remembered = {name: fields.pop(name) for name in REMEMBERED_CHECKS if name in fields}
     return Entry(
         **fields,
+        remembered=Remembered(**remembered),
         encoding=packed.encoding,
         size_bytes=len(packed.body),
         value_bytes=packed.value_bytes,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from llm_cache.codec import FORMATS
 from llm_cache.keys import check_prefix, check_tenant
+from llm_cache.policy import MOST_JITTER
 from llm_cache.savings import LONGEST_MODEL, MOST_COUNT, MOST_TOKENS, MOST_USD
 from llm_cache.units import LONGEST_S
 
@@ -28,7 +29,7 @@ class FieldError(Exception):
 def checked(name: str, value: object) -> Any:  # noqa: ANN401 - as varied as the fields
     """What an entry gets for the value of a field. FieldError if it is none."""
     try:
-        return CHECKS[name](value)
+        return (CHECKS.get(name) or REMEMBERED_CHECKS[name])(value)
     except ValueError as error:  # PrefixError and ConfigError among them, which quote it already
         told = f"its {name}, {quoted(value)}, {error}" if type(error) is ValueError else str(error)
         raise FieldError(told) from None
@@ -123,6 +124,14 @@ def _ttl(value: object) -> float:
     return seconds
 
 
+def _jitter(value: object) -> float:
+    share = _number(value)
+    if share > MOST_JITTER:
+        msg = f"is no part of a ttl, from 0 to {MOST_JITTER}"
+        raise ValueError(msg)
+    return share
+
+
 def _or_null(check: Callable[[object], Any]) -> Callable[[object], Any]:
     return lambda value: None if value is None else check(value)
 
@@ -153,3 +162,12 @@ CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "hits": _count_up_to(MOST_COUNT),
     "used_at": _number,
 }
+REMEMBERED_CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
+    "call_ttl_jitter": _or_null(_jitter),
+    "decorator_ttl_jitter": _or_null(_jitter),
+    "call_grace": _or_null(_ttl),
+    "decorator_grace": _or_null(_ttl),
+    "call_stale_if_error": _or_null(_ttl),
+    "decorator_stale_if_error": _or_null(_ttl),
+}
+"""Of the fields that lines of format 2 have beside those."""

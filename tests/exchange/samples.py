@@ -14,6 +14,7 @@ from llm_cache.codec import UNTYPED
 from llm_cache.entry import Entry
 from llm_cache.exchange import to_line
 from llm_cache.keys import Identity, canonical_params
+from llm_cache.policy_table import NOTHING, Remembered
 from tests.keys.golden_inputs import Color, Grade, Level, Mode, Topic
 
 NOW = 1_800_000_000.0
@@ -65,6 +66,7 @@ VALUES = st.recursive(
     max_leaves=6,
 ) | st.text(min_size=1).map(lambda text: text * 3000)
 TTLS = st.sampled_from([None, 0.0, 0.001, 86_400.0, math.inf])
+JITTERS = st.sampled_from([None, 0.0, 0.1, 0.9])
 INSTANTS = st.floats(min_value=0, max_value=NOW, allow_subnormal=False)
 AMOUNTS = st.none() | st.floats(min_value=0, max_value=1e6)
 TOKENS = st.none() | st.integers(min_value=0, max_value=10**9)
@@ -74,6 +76,7 @@ MEASURES = st.fixed_dictionaries(
         "created_at": INSTANTS,
         "call_ttl": TTLS,
         "decorator_ttl": TTLS,
+        "remembered": st.just(NOTHING) | st.builds(Remembered, JITTERS, JITTERS, *[TTLS] * 4),
         "generation_seconds": AMOUNTS,
         "cost_usd": AMOUNTS,
         "model": st.none() | st.sampled_from(["gpt-5-mini", "模型\x1b[2J"]),

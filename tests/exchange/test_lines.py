@@ -13,6 +13,7 @@ from llm_cache.codec import is_same
 from llm_cache.entry import Entry
 from llm_cache.exchange import LineError, UntrustedError, from_line, to_line
 from llm_cache.keys import Identity
+from llm_cache.policy_table import NOTHING, Remembered
 from tests.exchange.samples import (
     MAX_VALUE_BYTES,
     MEASURES,
@@ -75,6 +76,15 @@ def test_lines_of_older_releases_are_read_and_written_alike(line):
     assert to_line(read(line, trust=True)) == line
 
 
+def test_only_a_line_that_needs_it_is_of_the_newer_format():
+    """What remembers no more than ttls is read by releases that know no more."""
+    numbers = [
+        json.loads(to_line(sample(remembered=said)))["llm_cache"]
+        for said in (NOTHING, Remembered(call_grace=0.0))
+    ]
+    assert numbers == [1, 2]
+
+
 def test_golden_lines_hold_what_they_were_made_of():
     """Values and params of several kinds; one line cannot be checked without trust."""
     lines = GOLDEN.read_text("utf-8").splitlines()
@@ -84,10 +94,13 @@ def test_golden_lines_hold_what_they_were_made_of():
         {"numbers": [1, 2], "big": 2**80},
         None,
         "x" * 5000,
+        "kept",
     ]
     assert entries[0].params == {"grade": 5, "topic": "分数", "when": "2026-11-22"}
-    assert [entry.redacted for entry in entries] == [False, False, True, False]
-    assert [entry.call_ttl for entry in entries] == [None, float("inf"), None, 3600.0]
+    assert [entry.redacted for entry in entries] == [False, False, True, False, False]
+    assert [entry.call_ttl for entry in entries] == [None, float("inf"), None, 3600.0, None]
+    said = Remembered(0.1, None, None, 86_400.0, float("inf"), 0.0)
+    assert [entry.remembered for entry in entries] == [NOTHING] * 4 + [said]
     with pytest.raises(UntrustedError):
         read(lines[2])
 
@@ -99,13 +112,26 @@ NOT_ALLOWED = (
 DEEP = "[" * 100_000 + "]" * 100_000
 
 
+SAID = {"llm_cache": 2, **Remembered(0.1, None, 60.0, None, None, 3600.0)._asdict()}
 NO_SECONDS = "is no number from 0 to 3,155,760,000"
 NO_TOKENS = "is no whole number from 0 to 1,000,000,000"
 NO_HITS = "is no whole number from 0 to 9,007,199,254,740,991"
 CANNOT_BE = [
-    ({"llm_cache": 2}, "its format 2 is of a newer release: this release reads 1"),
-    ({"llm_cache": "1"}, "its format '1' is unknown: this release reads 1"),
-    ({"llm_cache": True}, "its format True is unknown: this release reads 1"),
+    ({"llm_cache": 3}, "its format 3 is of a newer release: this release reads 1 and 2"),
+    ({"llm_cache": 0}, "its format 0 is unknown: this release reads 1 and 2"),
+    ({"llm_cache": "1"}, "its format '1' is unknown: this release reads 1 and 2"),
+    ({"llm_cache": True}, "its format True is unknown: this release reads 1 and 2"),
+    ({"llm_cache": 2}, "it has no field 'call_grace'"),
+    ({"call_grace": 60.0}, "its field 'call_grace' is unknown"),
+    (SAID | {"call_grace": -1}, "its call_grace, -1, is no number from 0 on"),
+    (
+        SAID | {"decorator_stale_if_error": 1e10},
+        "its decorator_stale_if_error, 10000000000.0, is over 100 years: for ever is 'forever'",
+    ),
+    (
+        SAID | {"call_ttl_jitter": 1.0},
+        "its call_ttl_jitter, 1.0, is no part of a ttl, from 0 to 0.9",
+    ),
     ({"more": 1}, "its field 'more' is unknown"),
     ({"key": "0" * 64}, "its key is not that of its params: it was tampered with"),
     ({"request": "0" * 64}, "its key is not that of its params: it was tampered with"),

@@ -1,8 +1,12 @@
 """An entry remembers what the code that made it said of its retention: all who judge it agree."""
 
+import math
+
 import pytest
 
 from llm_cache import CachePolicy, Freshness, LLMCache, cached_llm_call
+from llm_cache.exchange import to_line
+from llm_cache.importing import Importer
 from llm_cache.policy_table import NOTHING, Remembered
 from tests.conformance.samples import T0
 
@@ -165,6 +169,17 @@ def test_the_trash_remembers(make_cache, clock):
     assert entry.remembered == Remembered(
         decorator_grace=DAY_S, decorator_stale_if_error=30 * DAY_S
     )
+
+
+def test_an_export_remembers(make_cache, tmp_path):
+    """In another cache it is served as here."""
+    cache = make_cache()
+    make_by_call(cache, CachePolicy(grace="forever", ttl_jitter=0.25))
+    lines = to_line(cache.peek("p", n=1)).encode()
+    with LLMCache(tmp_path / "other", clock=cache.engine.parts.clock) as other:
+        assert list(Importer(other, trust=False, dry_run=False).take([lines])) == []
+        [entry] = other.entries()
+    assert entry.remembered == Remembered(call_ttl_jitter=0.25, call_grace=math.inf)
 
 
 @pytest.mark.parametrize("changed", Remembered._fields)
