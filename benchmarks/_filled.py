@@ -10,13 +10,13 @@ import apsw
 
 from llm_cache import LLMCache
 from llm_cache.codec import UNTYPED, NotStorable
-from llm_cache.entry import Entry
+from llm_cache.entry import Entry, taken_bytes
 from llm_cache.keys import Identity, canonical_params
 from llm_cache.stores.rows import INSERT, to_row
 
 SUM_UP = (
-    "INSERT INTO totals SELECT tenant, prefix, count(*), sum(size_bytes), sum(value_bytes) "
-    "FROM entries GROUP BY 1, 2"
+    "INSERT INTO totals SELECT tenant, prefix, count(*), sum(size_bytes + length(params)), "
+    "sum(value_bytes) FROM entries GROUP BY 1, 2"
 )
 
 
@@ -48,7 +48,7 @@ def _entries(number: int, expired: int) -> Iterator[Entry]:
             params_json=identity.params_json,
             prefix=prefix,
             encoding=body.encoding,
-            size_bytes=len(body.body),
+            size_bytes=taken_bytes(body.body, identity.params_json),
             value_bytes=body.value_bytes,
             created_at=made_at,
             generation_seconds=2.0,

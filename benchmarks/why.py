@@ -16,7 +16,7 @@ from statistics import median
 import apsw
 
 from llm_cache import LLMCache
-from llm_cache.entry import Entry
+from llm_cache.entry import Entry, taken_bytes
 from llm_cache.keys import Identity, canonical_params
 from llm_cache.stores.rows import INSERT, to_row
 
@@ -27,8 +27,8 @@ PREFIX = "lesson_page"
 PARAMS = (2, 6, 12)
 BODY = b'"' + b"Adding fractions means finding one name for two parts. " * 9 + b'"'
 SUM_UP = (
-    "INSERT INTO totals SELECT tenant, prefix, count(*), sum(size_bytes), sum(value_bytes) "
-    "FROM entries GROUP BY 1, 2"
+    "INSERT INTO totals SELECT tenant, prefix, count(*), sum(size_bytes + length(params)), "
+    "sum(value_bytes) FROM entries GROUP BY 1, 2"
 )
 
 
@@ -48,7 +48,7 @@ def entries(params: int) -> Iterator[Entry]:
             params_json=identity.params_json,
             prefix=PREFIX,
             encoding="json",
-            size_bytes=len(BODY),
+            size_bytes=taken_bytes(BODY, identity.params_json),
             value_bytes=len(BODY),
             created_at=now,
             used_at=now,

@@ -35,9 +35,9 @@ class EntryInfo:
     """Everything about an entry but its value.
 
     Instants are epoch seconds, durations seconds, sizes bytes. `params_json` is the canonical
-    params, with secrets replaced if `redacted`. `size_bytes` is the value as stored,
-    `value_bytes` before compression. `used_at` is `created_at` until the first hit. `remembered`
-    is what the code that made it said of how long it is served, beside the ttls.
+    params, with secrets replaced if `redacted`. `size_bytes` is what value and params take as
+    stored, `value_bytes` the value before compression. `used_at` is `created_at` until the first
+    hit. `remembered` is what the code that made it said of how long it is served, beside the ttls.
     """
 
     key: bytes
@@ -83,6 +83,11 @@ class EntryInfo:
         return self.used_at if self.hits else None
 
     @property
+    def stored_value_bytes(self) -> int:
+        """What the value alone takes as stored."""
+        return self.size_bytes - len(self.params_json)
+
+    @property
     def params(self) -> Mapping[str, object]:
         """The params for a reader: plain JSON values, tagged ones (dates, enums …) as text."""
         return show_params(self.params_json)
@@ -99,6 +104,11 @@ class Entry(EntryInfo):
     def value(self) -> object:
         """The value, in a copy of its own; typed as the function that was asked, else as JSON."""
         return self.codec.decode(self.body, self.encoding)
+
+
+def taken_bytes(body: bytes, params_json: bytes) -> int:
+    """The `size_bytes` of an entry: its value and its params as stored."""
+    return len(body) + len(params_json)
 
 
 def judge(entry: EntryInfo, policy: Policy, now: float) -> Freshness:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import orjson
 
 from llm_cache.codec import COMPRESSED, LARGEST_VALUE_BYTES, DecodeError, pack, unpack
-from llm_cache.entry import CLOCK_SKEW_S, Entry
+from llm_cache.entry import CLOCK_SKEW_S, Entry, taken_bytes
 from llm_cache.exchange_fields import (
     CHECKS,
     FOREVER_TEXT,
@@ -126,7 +126,10 @@ def without_secrets(entry: Entry, policy: Policy) -> Entry:
         secret=policy.secret_params,
         public=policy.public_params,
     )
-    return replace(entry, params_json=params_json, redacted=True) if redacted else entry
+    if not redacted:
+        return entry
+    size_bytes = taken_bytes(entry.body, params_json)
+    return replace(entry, params_json=params_json, size_bytes=size_bytes, redacted=True)
 
 
 def longest_line_bytes(max_value_bytes: int) -> int:
@@ -260,7 +263,7 @@ def _entry(fields: dict[str, Any], max_value_bytes: int) -> Entry:
         **fields,
         remembered=Remembered(**remembered),
         encoding=packed.encoding,
-        size_bytes=len(packed.body),
+        size_bytes=taken_bytes(packed.body, fields["params_json"]),
         value_bytes=packed.value_bytes,
         body=packed.body,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from llm_cache import store_calls
 from llm_cache.codec import NotStorable
-from llm_cache.entry import Entry
+from llm_cache.entry import Entry, taken_bytes
 from llm_cache.flights import Abandoned, Failed, Landed
 from llm_cache.gates import reason_not_to_keep
 from llm_cache.leasing import landed_from, take_lease
@@ -142,7 +142,7 @@ def new_entry(parts: Parts, call: Call, paid: Paid) -> Entry | NotStorable:
         params_json=params_json,
         prefix=identity.prefix,
         encoding=encoded.encoding,
-        size_bytes=len(encoded.body),
+        size_bytes=taken_bytes(encoded.body, params_json),
         value_bytes=encoded.value_bytes,
         created_at=now,
         tenant=identity.tenant,

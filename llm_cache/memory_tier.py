@@ -55,12 +55,7 @@ class Slot:
     @property
     def size_bytes(self) -> int:
         """What the slot takes of `max_memory`."""
-        return (
-            self.entry.size_bytes
-            + self.entry.value_bytes
-            + len(self.entry.params_json)
-            + _OVERHEAD_BYTES
-        )
+        return self.entry.size_bytes + self.entry.value_bytes + _OVERHEAD_BYTES
 
     def window(self, policy: Policy) -> tuple[float, float]:
         """From when (inclusive) until when (exclusive) the entry may answer under `policy`."""

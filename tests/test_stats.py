@@ -97,15 +97,29 @@ def test_a_new_cache_has_nothing_to_tell_and_makes_no_file(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_what_was_asked_counts_as_what_it_takes(cache):
+    """Long prompts with short answers are not a few bytes, wherever sizes are told."""
+    prompt = "x" * 100_000
+    cache.put("a", "short", prompt=prompt)
+    [entry] = cache.entries()
+    assert entry.size_bytes == len('"short"') + len(f'{{"prompt":"{prompt}"}}')
+    assert entry.stored_value_bytes == entry.value_bytes == len('"short"')
+    assert cache.peek("a", prompt=prompt).size_bytes == entry.size_bytes
+    assert cache.get_stats()["total"]["size_bytes"] == entry.size_bytes
+    removed = cache.invalidate_prefix("a", keep=True)
+    [trashed] = cache.trash.entries()
+    assert removed.freed_bytes == trashed.entry.size_bytes == entry.size_bytes
+
+
 def test_what_is_held_is_told_by_prefix(cache, tmp_path):
-    """Entries and their bytes, stored and before compression."""
+    """Entries and their bytes, stored with their params, and the values before compression."""
     cache.put("a", "x", n=1)
     cache.put("a", "xyz", n=2)
     cache.put("b", "y" * 10_000, n=1)
     stats = cache.get_stats()
     a, b = stats["prefixes"]["a"], stats["prefixes"]["b"]
     assert list(stats["prefixes"]) == ["a", "b"]
-    assert (a["entries"], a["size_bytes"], a["value_bytes"]) == (2, 8, 8)
+    assert (a["entries"], a["size_bytes"], a["value_bytes"]) == (2, 22, 8)  # {"n":1} and {"n":2}
     assert (b["entries"], b["value_bytes"]) == (1, 10_002)
     assert b["size_bytes"] < 1000
     assert stats["file_entries"] == stats["total"]["entries"] == 3

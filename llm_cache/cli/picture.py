@@ -138,10 +138,13 @@ def _saved(shown: Provenance) -> str:
 
 
 def _size(shown: Provenance) -> str:
-    stored, raw = shown.entry.size_bytes, shown.entry.value_bytes
-    if stored == raw or not stored:
-        return format_size(stored)
-    return f"{format_size(stored)} stored, {format_size(raw)} raw ({raw / stored:.1f}x)"
+    """What it takes, how much of that are its params, and what compression saves of its value."""
+    entry = shown.entry
+    value, raw = entry.stored_value_bytes, entry.value_bytes
+    size = f"{format_size(entry.size_bytes)}, {format_size(len(entry.params_json))} of it params"
+    if value == raw or not value:
+        return size
+    return f"{size}; the value {format_size(raw)} raw ({raw / value:.1f}x)"
 
 
 def _number(number: int | None) -> str:

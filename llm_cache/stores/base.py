@@ -83,7 +83,7 @@ class Removed(int):
 
     @property
     def freed_bytes(self) -> int:
-        """Bytes of the removed values, as they were stored."""
+        """Bytes of the removed values and params, as they were stored."""
         return sum(group.size_bytes for group in self.groups)
 
 

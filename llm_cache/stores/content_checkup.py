@@ -26,6 +26,7 @@ from llm_cache.stores.content_repair import (
 )
 from llm_cache.stores.damage import is_damage_of_file, is_damage_of_row, is_sound
 from llm_cache.stores.looking import opened
+from llm_cache.stores.rows import SIZE
 from llm_cache.units import format_size
 
 if TYPE_CHECKING:
@@ -40,16 +41,16 @@ WHOLE_S: Final = 30.0
 _PAGE: Final = 500
 _STEPS: Final = 10_000
 _MESSAGES_AT_MOST: Final = 5
-_TOTALS: Final = """
+_TOTALS: Final = f"""
 SELECT count(*) FROM (
 SELECT * FROM (
     SELECT tenant, prefix, entries, size_bytes, value_bytes FROM totals
-    EXCEPT SELECT tenant, prefix, count(*), sum(size_bytes), sum(value_bytes)
+    EXCEPT SELECT tenant, prefix, count(*), sum({SIZE}), sum(value_bytes)
     FROM entries GROUP BY 1, 2)
 UNION ALL SELECT * FROM (
-    SELECT tenant, prefix, count(*), sum(size_bytes), sum(value_bytes) FROM entries GROUP BY 1, 2
+    SELECT tenant, prefix, count(*), sum({SIZE}), sum(value_bytes) FROM entries GROUP BY 1, 2
     EXCEPT SELECT tenant, prefix, entries, size_bytes, value_bytes FROM totals))
-"""
+"""  # noqa: S608 - our own names
 _USED: Final = (
     "SELECT (page_count - freelist_count) * page_size "
     "FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
@@ -239,7 +240,7 @@ def check_clock(place: Place, connection: apsw.Connection) -> Iterator[Finding]:
 
 def check_trash(place: Place, connection: apsw.Connection) -> Iterator[Finding]:
     """What is in the trash, and whether it is emptied in time."""
-    sql = "SELECT count(*), coalesce(sum(size_bytes), 0), min(removed_at) FROM trash"
+    sql = f"SELECT count(*), coalesce(sum({SIZE}), 0), min(removed_at) FROM trash"  # noqa: S608 - our own names
     [[number, size_bytes, oldest]] = run(connection, sql)
     if not number:
         yield Finding("trash", Level.OK, "it is empty")

@@ -7,14 +7,14 @@ from typing import Final
 import apsw
 
 from llm_cache.stores.connection import run
-from llm_cache.stores.rows import ENTRY_COLUMNS, DamagedRowError, to_entry
+from llm_cache.stores.rows import ENTRY_COLUMNS, SIZE, DamagedRowError, to_entry
 
 GET: Final = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE key = ?"  # noqa: S608 - our own names
-_COUNT_AGAIN: Final = """
+_COUNT_AGAIN: Final = f"""
 DELETE FROM totals;
 INSERT INTO totals (tenant, prefix, entries, size_bytes, value_bytes)
-SELECT tenant, prefix, count(*), sum(size_bytes), sum(value_bytes) FROM entries GROUP BY 1, 2;
-"""
+SELECT tenant, prefix, count(*), sum({SIZE}), sum(value_bytes) FROM entries GROUP BY 1, 2;
+"""  # noqa: S608 - our own names
 _READ_TOO_LITTLE: Final = frozenset({apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS})
 _TABLES_ARE_GONE: Final = ("no such table", "no such column", "no such index", "malformed")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.stores.base import Group
+from llm_cache.stores.rows import SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
@@ -16,44 +17,44 @@ EVICT_TO: Final = 0.9
 """Room is made down to this part of the limit: not every write has to make some then, and indexes
 lose less than their share, since their pages stay partly empty."""
 PAGE: Final = 2000
-_BY_USE: Final = """
-SELECT number, used_at, size_bytes, generation_seconds, cost_usd FROM entries
+_BY_USE: Final = f"""
+SELECT number, used_at, {SIZE}, generation_seconds, cost_usd FROM entries
 WHERE (used_at, number) > (?, ?) ORDER BY used_at, number LIMIT ?
-"""
+"""  # noqa: S608 - our own names
 _USED: Final = """
 SELECT (page_count - freelist_count) * page_size,
 (SELECT count(*) FROM sqlite_schema WHERE rootpage > 0) * page_size
 FROM pragma_page_count, pragma_freelist_count, pragma_page_size
 """
-_HELD: Final = """
+_HELD: Final = f"""
 SELECT ifnull(sum(n), 0), ifnull(sum(bytes), 0) FROM (
     SELECT sum(entries) AS n, sum(size_bytes) AS bytes FROM totals
-    UNION ALL SELECT count(*), sum(size_bytes) FROM trash)
-"""
+    UNION ALL SELECT count(*), sum({SIZE}) FROM trash)
+"""  # noqa: S608 - as above
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
     """How much of the file is in use, and about how much of that an entry takes.
 
-    Beside its value every entry has other columns, places in indexes and half-empty pages: all of
-    the file that is neither value nor empty table, shared out evenly.
+    Beside its value and params every entry has other columns, places in indexes and half-empty
+    pages: all of the file that is none of the two nor empty table, shared out evenly.
     """
 
     used_bytes: int
-    beside_value_bytes: float
+    beside_bytes: float
 
     @classmethod
     def measured(cls, read: Read) -> Room:
         """As it is now."""
         used_bytes, empty_bytes = _first(read(_USED), (0, 0))
-        entries, value_bytes = _first(read(_HELD), (0, 0))
-        beside = max(used_bytes - empty_bytes - value_bytes, 0)
+        entries, held_bytes = _first(read(_HELD), (0, 0))
+        beside = max(used_bytes - empty_bytes - held_bytes, 0)
         return cls(int(used_bytes), beside / max(entries, 1))
 
     def taken_by(self, groups: Iterable[Group]) -> float:
         """About how many bytes of the file come free when these groups go."""
-        return sum(group.size_bytes + group.entries * self.beside_value_bytes for group in groups)
+        return sum(group.size_bytes + group.entries * self.beside_bytes for group in groups)
 
 
 def used_bytes(read: Read) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from llm_cache.entry import taken_bytes
 from llm_cache.stores import leases
 from llm_cache.stores.connection import run
 from llm_cache.stores.damage import GET, drop_if_damaged
@@ -26,7 +27,7 @@ def keep(connection: apsw.Connection, entry: Entry) -> None:
         drop_if_damaged(connection, entry.key)
         remove(connection, ("key = ?", (entry.key,)), "replaced")
     run(connection, INSERT, to_row(entry))
-    sizes = (1, len(entry.body), entry.value_bytes)
+    sizes = (1, taken_bytes(entry.body, entry.params_json), entry.value_bytes)
     add_to_totals(connection, entry.tenant, entry.prefix, *sizes)
 
 

@@ -8,7 +8,7 @@ import orjson
 
 from llm_cache.stores.base import Group, Selection
 from llm_cache.stores.connection import run
-from llm_cache.stores.rows import STORED_COLUMNS
+from llm_cache.stores.rows import SIZE, STORED_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,11 +19,18 @@ if TYPE_CHECKING:
     from llm_cache.stores.connection import Read
 
 _ALL: Final = "true"
-_MEASURED: Final = "size_bytes, generation_seconds, cost_usd"
-MEASURES: Final = """count(*), ifnull(sum(size_bytes), 0),
-ifnull(sum(generation_seconds), 0.0), ifnull(sum(cost_usd), 0.0),
-count(*) - count(generation_seconds), count(*) - count(cost_usd)"""
+_MEASURED: Final = f"{SIZE} AS size, generation_seconds, cost_usd"
+
+
+def _measures(size: str) -> str:
+    return f"""count(*), ifnull(sum({size}), 0),
+    ifnull(sum(generation_seconds), 0.0), ifnull(sum(cost_usd), 0.0),
+    count(*) - count(generation_seconds), count(*) - count(cost_usd)"""
+
+
+MEASURES: Final = _measures(SIZE)
 """The fields of a `Group` but for its reason, of some rows."""
+_OF_MEASURED: Final = _measures("size")
 Clause = tuple[str, tuple[Any, ...]]
 """A condition on `entries`, or another expression, and its bindings."""
 
@@ -148,7 +155,7 @@ def measure(
     where, bindings = condition
     selected = f"SELECT {_MEASURED} FROM {table} WHERE {where} LIMIT ?"  # noqa: S608 - our own conditions, values are bound
     limit = -1 if look_at is None else look_at
-    rows = read(f"SELECT {MEASURES} FROM ({selected})", (*bindings, limit))  # noqa: S608 - as above
+    rows = read(f"SELECT {_OF_MEASURED} FROM ({selected})", (*bindings, limit))  # noqa: S608 - as above
     # None where the file is gone.
     return Group(why, *rows[0]) if rows else Group(why, 0, 0)
 
@@ -190,7 +197,7 @@ def add_up(connection: apsw.Connection, table: str, condition: Clause, *, sign: 
     where, bindings = condition
     run(
         connection,
-        f"{_ADD_TO_TOTALS} SELECT tenant, prefix, {sign}count(*), {sign}sum(size_bytes), "  # noqa: S608
+        f"{_ADD_TO_TOTALS} SELECT tenant, prefix, {sign}count(*), {sign}sum({SIZE}), "  # noqa: S608
         f"{sign}sum(value_bytes) FROM {table} WHERE {where} GROUP BY 1, 2 {_SUM_UP}",
         bindings,
     )

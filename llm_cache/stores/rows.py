@@ -34,6 +34,8 @@ OLDER_COLUMNS: Final = ENTRY_COLUMNS.replace(
     ", ".join(Remembered._fields), ", ".join(["NULL"] * len(Remembered._fields))
 )
 """The same of a file that remembers no more than ttls."""
+SIZE: Final = "(size_bytes + length(params))"
+"""What an entry takes: the column is about the value alone."""
 _FIELDS_END: Final = _FIELDS.count(",") + 1
 _INFO_END: Final = INFO_COLUMNS.count(",") + 1
 _REAL: Final = (float, type(None))
@@ -42,6 +44,8 @@ _TYPES: Final[tuple[Any, ...]] = (
     *(bytes, bytes, bytes, str, str, int, int, float, str, str, int, int, _REAL, _REAL, _REAL),
     *((str, type(None)), _WHOLE, _WHOLE, _REAL, int, float, *[_REAL] * len(Remembered._fields)),
 )
+_PARAMS: Final = 2
+_SIZE: Final = 5
 _REDACTED: Final = 11
 _HITS: Final = 19
 _NUMBERS: Final = struct.Struct("<qqqdqqdddqqd").pack
@@ -111,6 +115,7 @@ def to_info(row: Sequence[Any], *, id_digits: int = ID_DIGITS) -> EntryInfo:
 def _fields(info: Sequence[Any]) -> list[Any]:
     """The fields of `EntryInfo`, up to `remembered`."""
     fields: list[Any] = [*info[:_FIELDS_END], _remembered(info[_FIELDS_END:])]
+    fields[_SIZE] += len(fields[_PARAMS])
     fields[_REDACTED] = bool(fields[_REDACTED])
     return fields
 

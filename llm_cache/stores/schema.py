@@ -180,7 +180,15 @@ CREATE INDEX entries_by_jitter ON entries (prefix, created_at)
 # Behind the value: one that is NULL is known from the head of its row, and of a large value the map
 # of pages leads past what is between.
 
-MIGRATIONS: Final = (_FIRST, _LEASES, _SAVINGS, _REMEMBERED)
+_SIZES: Final = """
+UPDATE totals SET size_bytes = size_bytes + ifnull(
+    (SELECT sum(length(params)) FROM entries AS e
+    WHERE e.tenant = totals.tenant AND e.prefix = totals.prefix), 0);
+"""
+# A size is that of value and params. The column of an entry is still that of its value, over which
+# its checksum is: no row has to be written anew.
+
+MIGRATIONS: Final = (_FIRST, _LEASES, _SAVINGS, _REMEMBERED, _SIZES)
 """Only ever appended to: the file's `user_version` says how many of them it has had."""
 
 

@@ -152,7 +152,11 @@ def test_listing_and_sweeping(cache, clock):
     clock.now += 3598
     assert cache.prune(dry_run=True) == 2
     removed = cache.prune()
-    assert (removed, removed.groups[0].why, removed.freed_bytes) == (2, "expired", 12)
+    assert (removed, removed.groups[0].why, removed.freed_bytes) == (
+        2,
+        "expired",
+        26,
+    )  # "text" and {"n":0}, twice
     assert cache.invalidate_prefix("b") == 3
     assert cache.clear_all() == 1
     assert list(cache.entries()) == []

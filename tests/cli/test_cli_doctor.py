@@ -576,7 +576,7 @@ def test_the_trash_is_told(lessons, doctor):
         cache.invalidate_prefix("word_problem", keep=True)
     code, found = doctor()
     assert (code, levels(found, "trash")) == (0, ["warn"])
-    assert "2 entries, 83 B, the first came 8d ago" in texts(found, "trash")
+    assert "2 entries, 180 B, the first came 8d ago" in texts(found, "trash")
 
 
 GENERATES = """

@@ -62,16 +62,17 @@ def many(lessons):
         body=body.body,
     )  # fmt: skip
 
+    identities = [Identity("many", canonical_params({"n": n})) for n in range(MANY)]
+
     def rows():
-        for n in range(MANY):
-            one = Identity("many", canonical_params({"n": n}))
+        for one in identities:
             yield to_row(
                 replace(some, key=one.key, request=one.request, params_json=one.params_json)
             )
 
     def fill(connection):
         connection.executemany(INSERT, rows())
-        size = some.size_bytes * MANY
+        size = sum(len(body.body) + len(one.params_json) for one in identities)
         add_to_totals(connection, "", "many", MANY, size, some.value_bytes * MANY)
 
     with LLMCache(lessons.directory) as cache:

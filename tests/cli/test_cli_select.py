@@ -97,7 +97,7 @@ class Made:
                 created_at=now - (self.hours + 0.5) * HOUR_S,
                 hits=0 if self.used_hours is None else 3,
                 used_at=now - (self.hours_unused + 0.5) * HOUR_S,
-                body=b'"' + b"x" * (self.size_bytes - 2) + b'"',
+                body=b'"' + b"x" * (self.size_bytes - 2 - len(identity.params_json)) + b'"',
             )
         )
 
@@ -110,7 +110,7 @@ MADE = st.builds(
     has_param=st.booleans(),
     hours=HOURS,
     used_hours=st.none() | HOURS,
-    size_bytes=st.sampled_from([2, 1000, 1001, 1024, 1500, 1501]),
+    size_bytes=st.sampled_from([200, 1000, 1001, 1024, 1500, 1501]),
     model=st.sampled_from([None, "gpt", "gpt-mini"]),
     version=st.sampled_from(["", "1"]),
 )

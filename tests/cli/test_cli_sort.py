@@ -16,7 +16,9 @@ from tests.conformance.samples import T0, an_entry
 FIGURES = ["age", "size", "hits", "expires", "saved"]
 ENTRIES = {
     "young": an_entry("young", created_at=T0 - 10, body=b'"1"', call_ttl=math.inf),
-    "old": an_entry("old", created_at=T0 - 90, hits=2, cost_usd=0.5, body=b'"12"', call_ttl=500.0),
+    "old": an_entry(
+        "old", created_at=T0 - 90, hits=2, cost_usd=0.5, body=b'"12345"', call_ttl=500.0
+    ),
     "used": an_entry(
         "used",
         body=b'"the largest of all"',

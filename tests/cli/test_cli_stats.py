@@ -88,7 +88,7 @@ def test_terminal_shows_a_picture(screen):
     assert "hit rate   █" in out
     assert "91.7%   11 hits   1 miss   0 coalesced" in out
     assert "PREFIX        ENTRIES" in out
-    assert re.search(r"\n\n! 1 expired entry holds 5 B   +llm-cache prune\n", out)
+    assert re.search(r"\n\n! 1 expired entry holds 60 B   +llm-cache prune\n", out)
     assert all(len(line) <= 80 for line in out.splitlines())
 
 
@@ -322,7 +322,7 @@ def test_a_thousand_prefixes_are_all_shown(cache):
 def test_expired_entries_can_be_pruned(cli, lessons):
     """How many, what they hold, and the command."""
     with LLMCache(lessons.directory) as cache:
-        assert advised(cache)[0] == ("1 expired entry holds 5 B", "llm-cache prune")
+        assert advised(cache)[0] == ("1 expired entry holds 60 B", "llm-cache prune")
         cache.prune()
         assert "llm-cache prune" not in dict(advised(cache)).values()
 
@@ -533,7 +533,7 @@ def test_json_has_every_number(cli, lessons):
     assert document["total"]["hit_rate"] == pytest.approx(11 / 12)
     assert document["prefixes"]["intro_page"]["hits"] == 11
     assert document["prefixes"]["word_problem"]["hit_rate"] is None
-    assert document["sweepable"] == {"entries": 1, "size_bytes": 5, "is_all": True}
+    assert document["sweepable"] == {"entries": 1, "size_bytes": 60, "is_all": True}
     assert document["trash"] == {"entries": 0, "size_bytes": 0, "is_all": True}
     assert document["never_hit"] == {
         "prefixes": {"intro_page": 2, "word_problem": 2},

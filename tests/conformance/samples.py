@@ -49,11 +49,10 @@ def an_entry(
 
 def sized(entry: Entry) -> Entry:
     """`entry` with the sizes and the instant of last use that belong to its body and age."""
-    size_bytes = len(entry.body)
     return replace(
         entry,
-        size_bytes=size_bytes,
-        value_bytes=entry.value_bytes or size_bytes,
+        size_bytes=len(entry.body) + len(entry.params_json),
+        value_bytes=entry.value_bytes or len(entry.body),
         used_at=entry.used_at or entry.created_at,
     )
 

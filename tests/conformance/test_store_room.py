@@ -1,10 +1,22 @@
 """`make_room` holds the size limit: the expired go first, then what was not used for longest."""
 
+from dataclasses import replace
+
 import pytest
 
+from llm_cache.keys import canonical_params
 from llm_cache.policy_table import Remembered
 from llm_cache.stores.base import EVERYTHING, EntryUse
-from tests.conformance.samples import T0, big_entry, held, keep, keys_of, policies
+from tests.conformance.samples import (
+    T0,
+    an_entry,
+    big_entry,
+    held,
+    keep,
+    keys_of,
+    policies,
+    sized,
+)
 
 LIMIT = 1024**2
 SIZE = 20_000
@@ -65,6 +77,18 @@ def test_no_more_goes_than_has_to(small):
     keep(small, *entries)
     removed = small.make_room(policies("forever"), T0 + 100, dry_run=False)
     assert 0 < removed <= 12
+
+
+def test_large_params_count(small):
+    """Whoever asks with long prompts fills the store with them: as many go as their size says."""
+    long = canonical_params({"prompt": "x" * 20_000})
+    entries = [replace(an_entry(n), params_json=long) for n in range(60)]
+    keep(small, *(sized(replace(entry, used_at=T0 + n)) for n, entry in enumerate(entries)))
+    [total] = small.totals()
+    assert total.size_bytes == sum(len(entry.body) + len(long) for entry in entries)
+    removed = small.make_room(policies("forever"), T0 + 100, dry_run=False)
+    assert removed.freed_bytes > int(removed) * 20_000
+    assert 0 < removed < 30
 
 
 @pytest.mark.parametrize("size_bytes", [5_000, 50_000, 200_000])

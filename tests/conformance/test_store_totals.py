@@ -5,6 +5,8 @@ import pytest
 from llm_cache.stores.base import EVERYTHING, Lease, Selection, Total
 from tests.conformance.samples import T0, an_entry, big_entry, held, keep, policies
 
+PARAMS_BYTES = len(b'{"n":1}')
+
 
 def told(store):
     """The totals as tuples, in order."""
@@ -17,7 +19,7 @@ def test_an_empty_store_has_no_totals(store):
 
 
 def test_totals_count_entries_and_bytes_by_tenant_and_prefix(store):
-    """Stored bytes and bytes before compression are summed up apart."""
+    """Stored bytes, of value and params, and bytes before compression are summed up apart."""
     keep(
         store,
         an_entry(1, body=b"12345", value_bytes=50),
@@ -26,9 +28,9 @@ def test_totals_count_entries_and_bytes_by_tenant_and_prefix(store):
         an_entry(1, prefix="a", body=b""),
     )
     assert store.totals() == [
-        Total("", "a", 1, 0, 0),
-        Total("", "intro_page", 2, 8, 80),
-        Total("school", "intro_page", 1, 1, 1),
+        Total("", "a", 1, PARAMS_BYTES, 0),
+        Total("", "intro_page", 2, 8 + 2 * PARAMS_BYTES, 80),
+        Total("school", "intro_page", 1, 1 + PARAMS_BYTES, 1),
     ]
 
 
@@ -84,11 +86,11 @@ def test_what_holds_nothing_any_more_has_no_total(store):
 
 
 def test_entries_without_bytes_are_counted(store):
-    """Empty values count as entries."""
+    """Empty values count as entries, and their params for what they take."""
     keep(store, *(an_entry(n, body=b"") for n in range(3)))
-    assert store.totals() == [Total("", "intro_page", 3, 0, 0)]
+    assert store.totals() == [Total("", "intro_page", 3, 3 * PARAMS_BYTES, 0)]
     store.remove(Selection(keys=(an_entry(0).key,)))
-    assert store.totals() == [Total("", "intro_page", 2, 0, 0)]
+    assert store.totals() == [Total("", "intro_page", 2, 2 * PARAMS_BYTES, 0)]
 
 
 def test_totals_are_right_after_evicting(make_store):

@@ -115,7 +115,7 @@ def sample(
         params_json=params_json,
         prefix=prefix,
         encoding=encoded.encoding,
-        size_bytes=len(encoded.body),
+        size_bytes=len(encoded.body) + len(params_json),
         value_bytes=encoded.value_bytes,
         tenant=tenant,
         version=version,

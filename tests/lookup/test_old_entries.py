@@ -229,7 +229,7 @@ def test_an_older_entry_answers_when_the_generator_fails(
     cache, clock, ask, how, age_s, is_given, caplog
 ):
     """Up to ttl + stale_if_error, with one warning and a count; the error, after that."""
-    policy = CachePolicy(ttl="1h", stale_if_error="3h")
+    policy = CachePolicy(ttl="1h", grace="0s", stale_if_error="3h")
     ask(how)
     clock.now += age_s
     if not is_given:

@@ -18,6 +18,8 @@ _UNDONE: Final = {
         for table in ("entries", "trash")
         for column in Remembered._fields
     ),
+    5: "UPDATE totals SET size_bytes = (SELECT sum(size_bytes) FROM entries AS e"
+    " WHERE e.tenant = totals.tenant AND e.prefix = totals.prefix);",
 }
 """By the version that it takes back."""
 

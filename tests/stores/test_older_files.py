@@ -70,6 +70,20 @@ def test_entries_and_trash_stay(older, make_store, raw, version):
 
 
 @OLDER
+def test_sizes_of_an_older_file_are_those_of_value_and_params(older, make_store, raw, version):
+    """As it is opened; the column that the checksum is about stays what it was."""
+    [first, *_] = older(version)
+    before = raw.run("SELECT number, size_bytes, checksum FROM entries")
+    store = make_store()
+    store.open()
+    assert raw.run("SELECT number, size_bytes, checksum FROM entries") == before
+    info = next(iter(store.select(Selection(keys=(first.key,)))))
+    assert info.size_bytes == len(first.body) + len(first.params_json)
+    [total] = store.totals()
+    assert total.size_bytes == sum(info.size_bytes for info in store.select(EVERYTHING))
+
+
+@OLDER
 def test_what_is_sound_in_a_damaged_one_is_salvaged(older, place, version):
     """Though it has not the columns of this release, and is not brought up to date any more."""
     entries = older(version)

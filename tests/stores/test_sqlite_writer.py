@@ -48,7 +48,7 @@ def inserting(entry):
 
     def write(connection):
         run(connection, INSERT, to_row(entry))
-        sizes = (1, len(entry.body), entry.value_bytes)
+        sizes = (1, entry.size_bytes, entry.value_bytes)
         add_to_totals(connection, entry.tenant, entry.prefix, *sizes)
         return entry.key
 
