@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from llm_cache.aio import AsyncManagement
 from llm_cache.asking import Asking
 from llm_cache.config import CacheConfig, load_config
 from llm_cache.engine import Engine
+from llm_cache.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
     from types import TracebackType
 
     from llm_cache.events import Event
@@ -25,13 +26,17 @@ class LLMCache(Asking):
     """Keeps what models generated under a directory, and gives it back.
 
     Args:
-        cache_dir: where to keep it; `.cache/llm` if neither this nor a config says otherwise.
-        config: the settings; no file and no environment is read.
+        cache_dir: where to keep it; `.cache/llm` if neither this nor a config says otherwise. It
+            starts from the working directory of now; `~` and `$NAME` are understood.
+        config: the settings; no file is read, and of the environment only what a `$NAME` names.
         on_event: told how each request was answered, on the thread that asks; what it raises is
             ignored, with one warning.
         clock: gives epoch seconds; another than the wall clock is for tests.
 
     Nothing is opened or written before the first use.
+
+    Raises:
+        ConfigError: an argument is wrong; the message names it.
     """
 
     def __init__(
@@ -42,10 +47,10 @@ class LLMCache(Asking):
         on_event: Callable[[Event], object] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        config = config or CacheConfig()
+        config = CacheConfig() if config is None else config
         if cache_dir is not None:
-            config = config.with_values(cache_dir=Path(cache_dir).absolute())
-        super().__init__(Engine(config, clock, on_event))
+            config = config.with_values(cache_dir=CacheConfig(cache_dir=cache_dir).cache_dir)
+        super().__init__(Engine(_in_one_place(config), clock, on_event))
         self.aio: Final = AsyncManagement(self, self.engine.off_loop)
 
     @classmethod
@@ -130,3 +135,15 @@ class LLMCache(Asking):
     def __repr__(self) -> str:
         """The class and the directory."""
         return f"LLMCache({str(self.cache_dir)!r})"
+
+
+def _in_one_place(config: CacheConfig) -> CacheConfig:
+    """With a directory that stays where it is when the working directory becomes another."""
+    try:
+        return config.with_values(cache_dir=config.cache_dir.absolute())
+    except OSError:
+        msg = (
+            f"cache_dir={str(config.cache_dir)!r} starts from the working directory, which does "
+            "not exist any more: write it from the root, or change to another"
+        )
+        raise ConfigError(msg) from None

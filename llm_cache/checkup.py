@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from llm_cache.config.loading import StrPath
+
 SETTINGS: Final = "settings"
 _VARIABLES: Final = (
     FILE_VARIABLE,
@@ -46,9 +48,9 @@ _SHOWN_CHARS: Final = 80
 
 
 def check_up(
-    path: Path | None = None,
+    path: StrPath | None = None,
     *,
-    cache_dir: Path | None = None,
+    cache_dir: StrPath | None = None,
     environ: Mapping[str, str] | None = None,
     is_quick: bool = False,
     clock: Callable[[], float] = time.time,
@@ -68,10 +70,10 @@ def check_up(
     config: CacheConfig | None
     try:
         config = load_config(path, cache_dir=cache_dir, environ=environ)
-    except ConfigError:
+    except ConfigError as error:
         # Where the directory was named, it can be looked over all the same.
-        config = None if cache_dir is None else CacheConfig(cache_dir=cache_dir.absolute())
-        yield from _check_file(path, environ, None)
+        config = None if cache_dir is None else _only_of_directory(cache_dir)
+        yield from _check_file(path, environ, None, trouble=str(error))
     else:
         yield from _check_file(path, environ, config)
     yield from _check_environment(environ)
@@ -108,16 +110,32 @@ def _place(config: CacheConfig, now: float) -> Place:
     )
 
 
+def _only_of_directory(cache_dir: StrPath) -> CacheConfig | None:
+    """The built-in settings for a directory; None if it cannot be one."""
+    try:
+        directory = CacheConfig(cache_dir=cache_dir).cache_dir
+    except ConfigError:
+        return None
+    return CacheConfig(cache_dir=directory.absolute())
+
+
 def _check_file(
-    path: Path | None, environ: Mapping[str, str], config: CacheConfig | None
+    path: StrPath | None,
+    environ: Mapping[str, str],
+    config: CacheConfig | None,
+    *,
+    trouble: str = "",
 ) -> Iterator[Finding]:
-    """The settings file, whether it is right, and whether it is to be trusted."""
+    """The settings file, whether it is right, and whether it is to be trusted.
+
+    `trouble` is what is wrong where there is no `config`.
+    """
     problems = check_config(path, environ=environ)
     for problem in problems:
         yield Finding(SETTINGS, Level.FAIL, str(problem), "llm-cache config check, once mended")
     if config is None:
         if not problems:  # it is the directory that was given beside it
-            yield Finding(SETTINGS, Level.FAIL, "--cache-dir is no path", "name a directory")
+            yield Finding(SETTINGS, Level.FAIL, trouble, "name a directory")
         return
     if config.source is None:
         text = "no settings file was found: the built-in values hold"

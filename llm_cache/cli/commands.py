@@ -165,11 +165,9 @@ def help_if_alone(ctx: click.Context) -> None:
 
 def global_flags(*, hidden: bool) -> list[click.Option]:
     """The flags that every command takes."""
-    from pathlib import Path
-
     from llm_cache.cli import completing
 
-    path = click.Path(path_type=Path)
+    path = click.Path()  # as text: a Path of code's is taken as it is, dollars and all
     choices = [choice.value for choice in ColourChoice]
     return [
         _global("--config", "config_path", type=path, metavar="PATH", hidden=hidden,

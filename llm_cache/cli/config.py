@@ -127,9 +127,11 @@ def init(session: Session, *, force: bool) -> None:
     Example:
       llm-cache config init
     """  # noqa: D301 - \b is a mark of Click's
+    from llm_cache.config import config_path
     from llm_cache.config.report import FIRST_FILE
 
-    target = session.config_path or Path(FIRST_NAME)
+    named = config_path(session.config_path) if session.config_path is not None else None
+    target = named or Path(FIRST_NAME)
     if not force and os.path.lexists(target):
         raise Failure(message=f"{target} is there already", hint="--force replaces it")
     _write_file(target, FIRST_FILE)

@@ -16,7 +16,6 @@ from llm_cache.cli.render import ColourChoice, Screen, screen_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from llm_cache.cache import LLMCache
     from llm_cache.config import CacheConfig
@@ -29,8 +28,8 @@ class Session:
     Nothing is opened before a command asks for it.
     """
 
-    config_path: Path | None = None
-    cache_dir: Path | None = None
+    config_path: str | None = None
+    cache_dir: str | None = None
     tenant: str | None = None
     colour: ColourChoice = ColourChoice.AUTO
     debug: bool = False

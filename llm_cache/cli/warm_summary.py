@@ -96,9 +96,9 @@ def _again(session: Session, asked: Asked) -> str:
     """The command that makes what is still missing."""
     words = ["llm-cache"]
     if session.config_path is not None:
-        words += ["--config", str(session.config_path)]
+        words += ["--config", session.config_path]
     if session.cache_dir is not None:
-        words += ["--cache-dir", str(session.cache_dir)]
+        words += ["--cache-dir", session.cache_dir]
     if session.tenant is not None:
         words += ["--tenant", session.tenant]
     return shlex.join([*words, "warm", *asked.flags()])

@@ -69,7 +69,7 @@ def load_config(
     problems: list[Problem] = []
     overrides = _overrides(cache_dir, environ, start, problems)
     source = _source(path, environ, start)
-    config = _read(source, problems)
+    config = _read(source, environ, problems)
     if problems:
         raise WrongSettingsError(problems)
     base = start if source is None else source.path.parent
@@ -128,7 +128,7 @@ def _locate(path: StrPath | None, environ: Mapping[str, str], start: Path) -> _P
         found = find_config_file(start)
         return None if found is None else _Place(found, found=True)
     try:
-        return _Place(start / check.path(value), named_by=name if path is None else None)
+        return _Place(start / check.path(value, environ), named_by=name if path is None else None)
     except ValueError as error:
         raise WrongSettingsError([Problem((), f"{name}: {error}")]) from None
 
@@ -140,12 +140,20 @@ def _source(path: StrPath | None, environ: Mapping[str, str], start: Path) -> So
     return read_config_file(place.path, cwd=start, found=place.found, named_by=place.named_by)
 
 
-def _read(source: SourceFile | None, problems: list[Problem]) -> CacheConfig:
+def _read(
+    source: SourceFile | None, environ: Mapping[str, str], problems: list[Problem]
+) -> CacheConfig:
     """The settings of `source`; what is wrong with them goes into `problems`."""
     if source is None:
         return CacheConfig()
     found: list[Problem] = []
     settings = _flat(source.settings, found)
+    if "cache_dir" in settings:  # its variables are those of `environ`
+        try:
+            directory = check.path(settings.pop("cache_dir"), environ)
+            settings["cache_dir"] = source.path.parent / directory
+        except ValueError as error:
+            found.append(Problem(("cache", "cache_dir"), str(error)))
     config = CacheConfig()
     try:
         config = CacheConfig(**settings)
@@ -198,7 +206,7 @@ def _overrides(
         name, directory = _variable(environ, DIR_VARIABLE)
     if directory is not None:
         try:
-            result["cache_dir"] = start / check.path(directory), Origin(kind, name)
+            result["cache_dir"] = start / check.path(directory, environ), Origin(kind, name)
         except ValueError as error:
             problems.append(Problem((), f"{name}: {error}"))
     for field, variable, understand in _VARIABLES:

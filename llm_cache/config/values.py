@@ -7,6 +7,7 @@ what to write instead.
 from __future__ import annotations
 
 import math
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -26,13 +27,14 @@ from llm_cache.units import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 LARGEST_SIZE_BYTES: Final = 2**60
 LONGEST_TEXT_CHARS: Final = 1000
 MESSAGE_CHARS: Final = 200
 DURATION_SAMPLES: Final = "a text like '90s', '1h30m', '7d' or 'forever'"
 
+_DOLLAR: Final = re.compile(r"\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\}|)", re.ASCII)
 _GENERATE: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
 _RATE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*/\s*([a-z]+)", re.ASCII)
 _RATE_UNIT_S: Final = {
@@ -197,18 +199,51 @@ def policy_field(name: str) -> Callable[[object], Any]:
     return check
 
 
-def path(value: object) -> Path:
-    """A path, with `~` for the home directory understood."""
+def path(value: object, environ: Mapping[str, str] | None = None) -> Path:
+    """A path; `~` and `~user` at its beginning and `$NAME` within it are understood.
+
+    Variables are those of `environ`, of the process by default; `$$` stands for a dollar. An
+    absolute `Path` is taken as it is: code made it, and a dollar in it may be a real one.
+    """
     if not isinstance(value, str | Path):
         raise _wrong(value, "a path", "it in quotes")
     name = str(value)
     if not name or "\0" in name:
         raise _wrong(name, "a path", "the name of a file or directory")
+    if isinstance(value, Path) and value.is_absolute():
+        return value
+    if not name.startswith("~"):
+        return Path(_with_variables(name, environ))
+    whose, slash, below = name.partition("/")  # a home directory may have a dollar in its name
     try:
-        return Path(name).expanduser()
+        home = Path(whose).expanduser()
     except RuntimeError:
         msg = f"{shown_value(name)}: there is no such user, or no home directory"
         raise ValueError(msg) from None
+    return home / _with_variables(below, environ) if slash else home
+
+
+def _with_variables(text: str, environ: Mapping[str, str] | None) -> str:
+    """`text` with what the environment says for each `$NAME`; ValueError if it says nothing."""
+    variables = os.environ if environ is None else environ
+
+    def said(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        if found[0] == "$$":
+            return "$"
+        if not name:
+            msg = f"{shown_value(text)} has a $ that names no variable: write $$ for a dollar"
+            raise ValueError(msg)
+        value = variables.get(name)
+        if not value:
+            msg = (
+                f"{shown_value(text)} names the variable {name}, which is not set: "
+                "set it, or write $$ for a dollar"
+            )
+            raise ValueError(msg)
+        return value
+
+    return _DOLLAR.sub(said, text)
 
 
 def prefix_name(value: object) -> str:

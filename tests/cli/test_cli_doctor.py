@@ -152,6 +152,14 @@ def test_wrong_settings_fail_line_by_line(here, at_home):
     assert "directory" not in {line[1] for line in lines}
 
 
+def test_a_directory_that_names_nothing_is_told_by_its_flag(at_home):
+    """What the shell did not expand, we do not make."""
+    code, lines = at_home("--cache-dir", "$NOPE_NOT_SET/x")
+    assert code == 1
+    assert lines[0][:2] == ["fail", "settings"]
+    assert lines[0][2].startswith("--cache-dir: '$NOPE_NOT_SET/x' names the variable NOPE_NOT_SET")
+
+
 def test_the_directory_that_was_named_is_looked_over_all_the_same(lessons, here, doctor):
     """Wrong settings are one thing, a damaged file is another."""
     (here / "cache.toml").write_text("[cache]\nmax_disk = 5\n")

@@ -1,5 +1,6 @@
 """Flags go before the environment, the environment before the file, the file before the rest."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,6 +128,54 @@ def test_absolute_and_home_paths_stay(
     environ = {"LLM_CACHE_DIR": "/var/kept"}
     assert load_config(environ=environ, cwd=work).cache_dir == Path("/var/kept")
     assert load_config(cache_dir="~", environ={}, cwd=work).cache_dir == tmp_path / "home"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("$DATA/llm", "/data/llm"), ("${DATA}/llm", "/data/llm"), ("/srv/$WHOSE.d", "/srv/me.d"),
+     ("/srv/a$$b/$WHOSE", "/srv/a$b/me"), ("/srv/$WHOSE$WHOSE", "/srv/meme")],
+)  # fmt: skip
+def test_variables_in_a_directory_are_those_of_the_environment(
+    write: Write, work: Path, text: str, meant: str
+):
+    """A directory is written alike in the file, in the variable and behind the flag."""
+    environ = {"DATA": "/data", "WHOSE": "me"}
+    write(f'[cache]\ncache_dir = "{text}"\n')
+    assert load_config(environ=environ, cwd=work).cache_dir == Path(meant)
+    by_variable = {**environ, "LLM_CACHE_DIR": text}
+    assert load_config(environ=by_variable, cwd=work).cache_dir == Path(meant)
+    assert load_config(cache_dir=text, environ=environ, cwd=work).cache_dir == Path(meant)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("$NOPE/llm", "'$NOPE/llm' names the variable NOPE, which is not set"),
+     ("${NOPE}", "'${NOPE}' names the variable NOPE, which is not set"),
+     ("$EMPTY/llm", "'$EMPTY/llm' names the variable EMPTY, which is not set"),
+     ("/srv/a$/b", "'/srv/a$/b' has a $ that names no variable"),
+     ("/srv/$1", "'/srv/$1' has a $ that names no variable"),
+     ("~nobodyhere/llm", "'~nobodyhere/llm': there is no such user")],
+)  # fmt: skip
+def test_directory_that_names_nothing_is_an_error_wherever_it_is_written(
+    write: Write, work: Path, text: str, said: str
+):
+    """No directory is ever named `$HOME` or `~nobody` by mistake."""
+    environ = {"EMPTY": ""}
+    for name, given in (("LLM_CACHE_DIR", {"environ": {**environ, "LLM_CACHE_DIR": text}}),
+                        ("--cache-dir", {"cache_dir": text, "environ": environ})):  # fmt: skip
+        with pytest.raises(ConfigError, match="^" + re.escape(f"{name}: {said}")):
+            load_config(cwd=work, **given)
+    write(f'[cache]\nenabled = true\ncache_dir = "{text}"\n')
+    with pytest.raises(ConfigError, match=re.escape(f"cache.toml:3: cache.cache_dir: {said}")):
+        load_config(environ=environ, cwd=work)
+
+
+def test_home_directory_with_a_dollar_in_its_name_is_no_variable(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Only what was written is looked at for variables."""
+    monkeypatch.setenv("HOME", "/home/a$b")
+    assert load_config(cache_dir="~/llm", environ={}, cwd=work).cache_dir == Path("/home/a$b/llm")
 
 
 @pytest.mark.parametrize("text", ["1", "true", "yes", "on", "TRUE", "On", " yes "])
