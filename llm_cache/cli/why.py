@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -17,13 +16,9 @@ from llm_cache.cli.session import Session, pass_session
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from llm_cache.cache import LLMCache
     from llm_cache.cli.render import Screen
-    from llm_cache.policy import CachePolicy
     from llm_cache.why import Why
 
-READINGS_AT_MOST: Final = 64
-VERSIONS_AT_MOST: Final = 20
 GOES_ON: Final = "    "
 
 
@@ -40,16 +35,21 @@ def command(
     """Say whether a request would hit, and if not, why: what differs from the nearest entry.
 
     A value that reads as JSON (5, true, [1, 2]) is tried as that and as text; "5" in quotes is a
-    text. Without --version it is the one of the settings, else any that is there. In a pipe every
-    fact is a line: outcome, the reasons, and the differences.
+    text. What ls shows of an enum, a date, a path and such stands for that. Without --version it is
+    the one of the settings, else any that is there. In a pipe every fact is a line: outcome, the
+    reasons, and the differences.
 
     \b
     Examples:
       llm-cache why intro_page subject=math topic=fractions grade=5
       llm-cache why intro_page subject=math 'grade="5"'
     """  # noqa: D301 - \b is a mark of Click's
+    from llm_cache.cli.best_reading import best_reading
+
     wanted = narrowed(Wanted(), prefix)
-    why = _best(session.cache, prefix, list(map(TypedParam.of, params)), version)
+    typed = list(map(TypedParam.of, params))
+    _refuse_twins(typed)
+    why = best_reading(session.cache, prefix, typed, version)
     if as_json:
         session.out.json(_as_json(why))
         return
@@ -79,61 +79,6 @@ def _hint(session: Session, why: Why, wanted: Wanted) -> str | None:
     if why.nearest is not None:
         return f"llm-cache inspect {why.nearest.id} shows the nearest entry"
     return None if why.entry is not None else hint_if_unknown(session.cache, wanted)
-
-
-def _best(cache: LLMCache, prefix: str, params: list[TypedParam], version: str | None) -> Why:
-    """What is true of the reading that comes nearest to what is there."""
-    from llm_cache.policy import CachePolicy
-
-    _refuse_twins(params)
-    names = [param.name for param in params]
-    readings = [
-        dict(zip(names, values, strict=True))
-        for values in itertools.islice(
-            itertools.product(*(param.values for param in params)), READINGS_AT_MOST
-        )
-    ]
-    versions = [version] if version is not None else _versions(cache, prefix)
-    for ttl in (None, "forever"):  # what would be given goes before what is only there
-        for said, reading in itertools.product(versions, readings):
-            policy = CachePolicy(version=said, ttl=ttl)
-            if cache.peek(prefix, policy=policy, params=reading) is not None:
-                return cache.why(prefix, policy=CachePolicy(version=said), params=reading)
-    return _nearest(cache, prefix, params, readings, CachePolicy(version=versions[0]))
-
-
-def _nearest(
-    cache: LLMCache,
-    prefix: str,
-    params: list[TypedParam],
-    readings: list[dict[str, object]],
-    policy: CachePolicy,
-) -> Why:
-    """Of readings that nothing is stored for, the one that most is known of and that differs least.
-
-    The first and the last are all JSON and all text; one more is as the nearest entry has them.
-    """
-    ends = readings[:1] + readings[1:][-1:]
-    found = [cache.why(prefix, policy=policy, params=reading) for reading in ends]
-    nearest = min(found, key=lambda why: len(why.differences)).nearest
-    if nearest is not None:
-        reading = {param.name: param.nearest_to(nearest.params) for param in params}
-        if reading in ends:  # each takes a look at all entries
-            found.insert(0, found[ends.index(reading)])
-        else:
-            found.insert(0, cache.why(prefix, policy=policy, params=reading))
-    return min(found, key=lambda why: (-len(why.reasons), len(why.differences)))
-
-
-def _versions(cache: LLMCache, prefix: str) -> list[str]:
-    """The version of the settings; where they say none, also those that are there."""
-    from llm_cache.policy import AUTO_VERSION
-
-    said = cache.engine.policy(prefix).version
-    if said not in ("", AUTO_VERSION):
-        return [said]
-    there = dict.fromkeys(entry.version for entry in itertools.islice(cache.entries(prefix), 1000))
-    return list(dict.fromkeys(["" if said == AUTO_VERSION else said, *there]))[:VERSIONS_AT_MOST]
 
 
 def _refuse_twins(params: Iterable[TypedParam]) -> None:
