@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
+from llm_cache.arguments import refuse_argument
 from llm_cache.calls import make_call, with_ttl
 from llm_cache.engine import NOT_IN_MEMORY
 from llm_cache.management import Management
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from llm_cache.units import Duration
 
 T = TypeVar("T")
+_A_GENERATOR: Final = "a function that makes the value, as lambda: ask(prompt)"
 
 
 class Asking(Management):
@@ -95,6 +97,7 @@ class Asking(Management):
 
         Raises:
             KeyParamError, PrefixError, TenantRequiredError: the request has no key.
+            ConfigError: an argument is of a wrong type.
             GenerationTimeoutError: the generator ran longer than the policy's timeout.
             RecursiveGenerationError: the generator waits for itself.
             ReplayMissError: the mode is `replay`, and nothing recorded answers.
@@ -293,6 +296,8 @@ class Asking(Management):
         params: Mapping[str, object] | None,
         named: Mapping[str, object],
     ) -> Call:
+        if not callable(generator):
+            refuse_argument("generator", generator, _A_GENERATOR)
         codec = codec_of(generator)
         return make_call(self.engine, prefix, generator, policy, params, named, codec)
 

@@ -7,10 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from llm_cache.aio import AsyncManagement
+from llm_cache.arguments import refuse_argument
 from llm_cache.asking import Asking
 from llm_cache.config import CacheConfig, load_config
 from llm_cache.engine import Engine
 from llm_cache.errors import ConfigError
+from llm_cache.events import check_listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -48,6 +50,11 @@ class LLMCache(Asking):
         clock: Callable[[], float] = time.time,
     ) -> None:
         config = CacheConfig() if config is None else config
+        if not isinstance(config, CacheConfig):
+            refuse_argument("config", config, "CacheConfig(...)")
+        if not callable(clock):
+            refuse_argument("clock", clock, "a function that returns epoch seconds")
+        check_listener(on_event)
         if cache_dir is not None:
             config = config.with_values(cache_dir=CacheConfig(cache_dir=cache_dir).cache_dir)
         super().__init__(Engine(_in_one_place(config), clock, on_event))
@@ -99,6 +106,7 @@ class LLMCache(Asking):
             How many were fresh and made, and what failed with which error: a generator that
             raises stops no other.
         """
+        check_listener(on_event)
         from llm_cache.warm import Warming
         from llm_cache.warm_plan import WarmPlan
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from llm_cache.arguments import refuse_argument
 from llm_cache.binding import version_of_source
 from llm_cache.claims import bindings_of
 from llm_cache.errors import ConfigError, KeyParamError
 from llm_cache.keys import Identity, canonical_params, check_prefix
-from llm_cache.policy import AUTO_VERSION, CachePolicy
+from llm_cache.policy import AUTO_VERSION, CachePolicy, check_policy
 from llm_cache.steps import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from llm_cache.codec import Codec
     from llm_cache.engine import Engine
@@ -31,8 +33,8 @@ def make_call(
 ) -> Call:
     """A request from what a caller wrote; without a generator it is for looking only.
 
-    Raises PrefixError, KeyParamError, TenantRequiredError, and ConfigError if its version cannot be
-    told.
+    Raises PrefixError, KeyParamError, TenantRequiredError, and ConfigError if an argument is of a
+    wrong type, or its version cannot be told.
     """
     check_prefix(prefix)
     if params is not None and named:
@@ -42,13 +44,23 @@ def make_call(
         )
         raise KeyParamError(msg)
     scope = engine.scopes.identified()
-    merged = engine.policy(prefix, call=policy, mode_in_block=scope.mode)
+    try:
+        merged = engine.policy(prefix, call=policy, mode_in_block=scope.mode)
+    except TypeError:  # it has no hash: no policy is like that
+        check_policy(policy)
+        raise
     version = merged.version
     if version == AUTO_VERSION:
         version = _version_of_prefix(prefix) if generator is None else version_of_source(generator)
-    canonical = canonical_params(named if params is None else dict(params))
+    canonical = canonical_params(named if params is None else _mapping(params))
     identity = Identity(prefix, canonical, version, scope.tenant)
     return Call.of(identity, generator or _never, merged, codec)
+
+
+def _mapping(params: Mapping[str, object]) -> dict[str, object]:
+    if not isinstance(params, Mapping):
+        refuse_argument("params", params, "a dict, params={'subject': 'math'}")
+    return dict(params)
 
 
 def _version_of_prefix(prefix: str) -> str:
@@ -71,8 +83,11 @@ def with_ttl(policy: CachePolicy | None, ttl: Duration | None) -> CachePolicy | 
     """A call's policy with the call's ttl, which goes before it."""
     if ttl is None:
         return policy
-    own = _of_ttl(ttl)
-    return own.over(policy) if policy else own
+    try:
+        own = _of_ttl(ttl)
+    except TypeError:  # it has no hash: no duration is like that
+        own = CachePolicy(ttl=ttl)
+    return own if policy is None else own.over(check_policy(policy))
 
 
 @lru_cache(maxsize=1024, typed=True)

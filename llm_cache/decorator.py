@@ -6,11 +6,13 @@ import inspect
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, overload
 
+from llm_cache.arguments import refuse_argument
 from llm_cache.binding import Binding
 from llm_cache.claims import claim
 from llm_cache.engine import NOT_IN_MEMORY
 from llm_cache.errors import ConfigError
-from llm_cache.policy import CachePolicy
+from llm_cache.keys import check_prefix
+from llm_cache.policy import CachePolicy, check_policy
 from llm_cache.process import get_cache
 from llm_cache.shortcuts import Shortcuts
 
@@ -130,16 +132,21 @@ def cached_llm_call(
     Raises:
         PrefixError: the prefix is not allowed.
         PrefixConflictError: another function has this prefix, and not both are `shared`.
-        ConfigError: a duration is wrong, or `exclude` names no parameter.
+        ConfigError: a duration or another argument is wrong, or `exclude` names no parameter.
 
     Example:
         >>> @cached_llm_call("intro_page", ttl="7d")
         ... def intro_page(subject: str) -> str:
         ...     return f"About {subject}."
     """
+    check_prefix(prefix)
     if isinstance(exclude, str):
         msg = f"exclude={exclude!r} is a str: write a tuple, exclude=({exclude!r},)"
         raise ConfigError(msg)
+    if not isinstance(exclude, tuple | list | set | frozenset):
+        refuse_argument("exclude", exclude, "a tuple of names, exclude=('client',)")
+    if cache is not None and not hasattr(cache, "engine"):
+        refuse_argument("cache", cache, "an LLMCache")
     merged = _policy(ttl, ttl_hours, policy)
 
     def decorate(function: Callable[..., Any]) -> Any:  # noqa: ANN401 - `Decorator` says what
@@ -271,9 +278,9 @@ def _policy(
     ttl: Duration | None, ttl_hours: float | None, policy: CachePolicy | None
 ) -> CachePolicy | None:
     own = CachePolicy(ttl=ttl, ttl_hours=ttl_hours)
-    if own.ttl is None:
-        return policy
-    return own.over(policy) if policy else own
+    if policy is None:
+        return None if own.ttl is None else own
+    return check_policy(policy) if own.ttl is None else own.over(check_policy(policy))
 
 
 def _refuse_streams(function: Callable[..., Any]) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 
+from llm_cache.arguments import refuse_argument
+from llm_cache.errors import ConfigError
 from llm_cache.keys import ID_DIGITS
 
 if TYPE_CHECKING:
@@ -34,6 +37,15 @@ class Event:
     reason: Reason | None = None
     not_stored: str | None = None
     error: Exception | None = None
+
+
+def check_listener(on_event: object) -> None:
+    """Returns if it can be told something at once; ConfigError if it cannot."""
+    if on_event is not None and not callable(on_event):
+        refuse_argument("on_event", on_event, "a function that takes an event")
+    if iscoroutinefunction(on_event):
+        msg = "on_event is async, and nobody would await it: write a plain function"
+        raise ConfigError(msg)
 
 
 class Teller:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from llm_cache.arguments import check_amount, check_id, check_keys
 from llm_cache.calls import make_call, with_ttl
 from llm_cache.codec import UNTYPED, NotStorable
 from llm_cache.entry import Freshness, freshness_window, judge
 from llm_cache.errors import ConfigError, KeyParamError, StoreError
-from llm_cache.keys import check_prefix
+from llm_cache.keys import check_prefix, check_tenant
 from llm_cache.policy import Mode
 from llm_cache.removing import remove
 from llm_cache.statistics import statistics
@@ -152,7 +153,7 @@ class Management:
 
     def invalidate_entries(self, keys: Iterable[bytes], *, keep: bool = False) -> Removed:
         """Drops the entries of these keys; returns how many. `keep` moves them to the trash."""
-        unwanted = tuple(dict.fromkeys(keys))
+        unwanted = check_keys(keys)
         if not unwanted:
             return Removed()
         which = Selection(keys=unwanted, tenant=self._whose(None))
@@ -178,7 +179,8 @@ class Management:
 
         parts, policy_of = self._parts, self._parts.policies.resolve
         current = current_versions(parts.policies, parts.store.totals()) if orphaned else None
-        sweep = Sweep(current=current, max_bytes=max_bytes, on_swept=on_swept)
+        limit = check_amount("max_bytes", max_bytes)
+        sweep = Sweep(current=current, max_bytes=limit, on_swept=on_swept)
         removed = parts.store.prune(policy_of, parts.clock(), dry_run=dry_run, sweep=sweep)
         if not dry_run:
             note_evictions(parts, removed)
@@ -222,13 +224,14 @@ class Management:
         `keys` narrows that to some, `tenant` to one; within `with cache.tenant(...)` it is that
         one.
         """
-        wanted = None if keys is None else tuple(keys)
+        wanted = None if keys is None else check_keys(keys)
+        prefix = None if prefix is None else check_prefix(prefix)
         which = Selection(keys=wanted, prefix=prefix, tenant=self._whose(tenant))
-        return self._parts.store.select(which, limit=limit)
+        return self._parts.store.select(which, limit=check_amount("limit", limit))
 
     def find(self, id_digits: str) -> list[Entry]:
         """The entries whose keys begin with these hex digits, 20 at most."""
-        selection = Selection(key_digits=id_digits.lower(), tenant=self._whose(None))
+        selection = Selection(key_digits=check_id(id_digits), tenant=self._whose(None))
         listed = self._parts.store.select(selection, limit=FOUND_AT_MOST)
         found = ((info, self._parts.store.get(info.key)) for info in list(listed))
         return [replace(entry, id_digits=info.id_digits) for info, entry in found if entry]
@@ -294,7 +297,7 @@ class Management:
         """The one tenant that a call is about, None for all."""
         scope = self.engine.scopes.current()
         if not scope.names_tenant:
-            return tenant
+            return None if tenant is None else check_tenant(tenant)
         if tenant not in (None, scope.tenant):
             msg = f"this is asked on behalf of the tenant {scope.tenant!r}, and about {tenant!r}"
             raise ConfigError(msg)

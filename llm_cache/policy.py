@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from inspect import iscoroutinefunction
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from llm_cache.arguments import refuse_argument
 from llm_cache.errors import ConfigError
 from llm_cache.gates import GATES
 from llm_cache.units import FOREVER, Duration, format_duration, hours_to_seconds, to_seconds
@@ -149,6 +151,14 @@ class CachePolicy:
         values = {name: getattr(self, name) for name in POLICY_FIELDS}
         return {name: value for name, value in values.items() if value is not None}
 
+    def __hash__(self) -> int:
+        """Equal for equal policies, also where their gate has no hash: a dataclass, say."""
+        values = _values(self)
+        try:
+            return hash(values)
+        except TypeError:
+            return hash((type(self.cache_if), *(v for v in values if v is not self.cache_if)))
+
     def __repr__(self) -> str:
         """Only what is set, in the form the constructor takes."""
         shown = (f"{name}={_shown(name, value)!r}" for name, value in self.said().items())
@@ -254,4 +264,12 @@ _CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
 }
 POLICY_FIELDS: Final = tuple(_CHECKS)
 DURATIONS: Final = tuple(name for name, check in _CHECKS.items() if check is _seconds)
+_values: Final = attrgetter(*POLICY_FIELDS)
 UNSET: Final = CachePolicy()
+
+
+def check_policy(policy: object) -> CachePolicy:
+    """`policy` itself; ConfigError if it is none."""
+    if not isinstance(policy, CachePolicy):
+        refuse_argument("policy", policy, "CachePolicy(ttl='7d') and such")
+    return policy

@@ -15,6 +15,7 @@ from llm_cache.policy import (
     CachePolicy,
     Mode,
     StoreParams,
+    check_policy,
 )
 
 if TYPE_CHECKING:
@@ -196,7 +197,8 @@ class PolicyTable:
         mode_in_block: Mode | None = None,
     ) -> Policy:
         """The policy of `prefix` for one call, of a function decorated with `decorator`."""
-        call, decorator = call or UNSET, decorator or UNSET
+        call = UNSET if call is None else check_policy(call)
+        decorator = decorator or UNSET
         from_file = self.prefixes.get(prefix, UNSET)
         nearest = (call, from_file, decorator, self.defaults)
 

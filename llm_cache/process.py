@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Final
 
+from llm_cache.arguments import refuse_argument
 from llm_cache.cache import LLMCache
 from llm_cache.config import load_config
 from llm_cache.fork_locks import made_again_in_child
@@ -43,7 +44,9 @@ def get_cache() -> LLMCache:
 def set_cache(cache: LLMCache | None) -> None:
     """Makes `cache` the process-wide one; None has the next `get_cache` make a new one.
 
-    The one before is not closed.
+    The one before is not closed. Raises ConfigError if it is neither.
     """
+    if cache is not None and not isinstance(cache, LLMCache):
+        refuse_argument("cache", cache, "an LLMCache, or None")
     with _shared.making:
         _shared.cache = cache

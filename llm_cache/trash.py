@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llm_cache.arguments import check_id, check_keys
 from llm_cache.stores.base import Selection
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Trash:
 
     def find(self, id_digits: str) -> list[Trashed]:
         """What is in it of keys that begin with these hex digits."""
-        which = Selection(key_digits=id_digits.lower(), tenant=self._tenant)
+        which = Selection(key_digits=check_id(id_digits), tenant=self._tenant)
         return list(self._parts.store.trashed(which))
 
     def restore(self, keys: Iterable[bytes]) -> list[bytes]:
@@ -41,7 +42,7 @@ class Trash:
         What was made anew since stays as it is: its older entry is left in the trash. What is being
         generated for the others goes to its callers and is not kept.
         """
-        wanted = list(dict.fromkeys(keys))
+        wanted = list(check_keys(keys))
         restored: list[bytes] = []
         for at in range(0, len(wanted), RESTORED_AT_ONCE):
             restored += self._restore(tuple(wanted[at : at + RESTORED_AT_ONCE]))

@@ -26,6 +26,8 @@ _UNIT_S: Final = {
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.ASCII | re.IGNORECASE)
 _BARE_NUMBER: Final = re.compile(r"[+-]?\d*\.?\d+", re.ASCII)
 _AGO: Final = re.compile(r"\s+ago$", re.IGNORECASE)
+_CAPITAL_M: Final = "M"
+"""A minute to some, a month to others: never guessed at."""
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?b?)", re.ASCII | re.IGNORECASE)
 _SIZE_FACTOR: Final = {
     "b": 1,
@@ -38,8 +40,9 @@ _SHOWN_UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 def parse_duration(text: str) -> float:
     """Seconds in `text`: `"90s"`, `"1h30m"`, `"2 weeks"`, or infinity for `"forever"`.
 
-    A month is 30 days and a year 365. Raises ValueError on anything else, a bare number included:
-    nobody can tell whether 30 means seconds, minutes or hours.
+    A month is 30 days and a year 365; capitals count as small letters. Raises ValueError on
+    anything else, a bare number included: nobody can tell whether 30 means seconds, minutes or
+    hours, nor whether 1M is a minute or a month.
     """
     cleaned = text.strip()
     if cleaned.lower() == "forever":
@@ -52,6 +55,8 @@ def parse_duration(text: str) -> float:
                 f"{text!r} is not a duration: write a number and a unit, like '90s', '1h30m', '7d'"
             )
             raise ValueError(msg)
+        if found[2] == _CAPITAL_M:
+            raise _minute_or_month(text, found[1])
         total += float(found[1]) * _UNIT_S[found[2].lower()]
         position = found.end()
     if math.isinf(total):
@@ -61,6 +66,19 @@ def parse_duration(text: str) -> float:
         msg = "an empty text is not a duration: write a number and a unit, like '90s' or '7d'"
         raise ValueError(msg)
     return total
+
+
+class _MinuteOrMonthError(ValueError):
+    """A duration that may mean two things."""
+
+
+def _minute_or_month(text: str, number: str) -> ValueError:
+    month = f"{float(number) * 30:.12g}d"
+    msg = (
+        f"{text[:60]!r} may be of minutes or of months: "
+        f"write '{number}m' for minutes, '{month}' for months"
+    )
+    return _MinuteOrMonthError(msg)
 
 
 def parse_instant(text: str, now: float) -> float:
@@ -94,6 +112,8 @@ def _seconds_ago(cleaned: str) -> float:
     """The seconds of `"7d"` or `"2 days ago"`. Raises ValueError."""
     try:
         seconds = parse_duration(_AGO.sub("", cleaned))
+    except _MinuteOrMonthError:
+        raise
     except ValueError:
         said = "negative" if cleaned.startswith("-") else "neither a time ago nor a date"
         msg = f"{cleaned!r} is {said}: write '7d', '2 weeks ago' or '2026-11-01'"
@@ -115,7 +135,11 @@ def to_seconds(value: Duration) -> float:
             return seconds
     elif isinstance(value, timedelta):
         seconds = value.total_seconds()
-    elif value == 0 and not isinstance(value, bool):
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        kind = type(value).__name__
+        msg = f"a {kind} is not a duration: write a text like '90s' or '7d', or a timedelta"
+        raise ValueError(msg)  # noqa: TRY004 - one kind of error for every wrong duration
+    elif value == 0:
         return 0.0
     else:
         msg = f"{value!r} has no unit: write '{value}s', '{value}h' or a timedelta"

@@ -7,20 +7,23 @@ import importlib
 import inspect
 import sys
 import typing
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from llm_cache.arguments import refuse_argument
 from llm_cache.binding import Binding, binding_of
 from llm_cache.entry import Freshness, judge
 from llm_cache.errors import CacheError, ConfigError
+from llm_cache.keys import check_prefix
 from llm_cache.params import show_params, stored_params, typed_params
 from llm_cache.policy import StoreParams
 from llm_cache.steps import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from llm_cache.config import CacheConfig, WarmSet
@@ -93,6 +96,7 @@ def plan_of_config(engine: Engine, prefix: str | None = None) -> WarmPlan:
     what is listed for it.
     """
     config = engine.config
+    prefix = None if prefix is None else check_prefix(prefix)
     base = config.source.parent if config.source else None
     planned: list[PlannedSet] = []
     for index, warm_set in enumerate(config.warm):
@@ -107,15 +111,36 @@ def plan_of_calls(
     engine: Engine, calls: Mapping[Callable[..., Any], Iterable[Mapping[str, Any]]]
 ) -> WarmPlan:
     """The plan of decorated functions, each with the arguments of its calls."""
+    if not isinstance(calls, Mapping):
+        refuse_argument("calls", calls, "a dict, {function: [{'subject': 'math'}]}")
     planned: list[PlannedSet] = []
     for function, arguments in calls.items():
         binding = binding_of(function)
         if binding is None:
             msg = f"{function!r} is not decorated: put @cached_llm_call on what is to be warmed"
             raise ConfigError(msg)
-        items = tuple(_item(engine, binding, each) for each in arguments)
+        items = tuple(_listed(engine, binding, arguments))
         planned.append(PlannedSet(binding.prefix, items, binding.is_async))
     return WarmPlan(tuple(planned))
+
+
+def _listed(
+    engine: Engine, binding: Binding, arguments: Iterable[Mapping[str, Any]]
+) -> Generator[WarmItem]:
+    """The items of one function's calls; ConfigError if it does not take what is listed."""
+    name = binding.function.__qualname__
+    if isinstance(arguments, str | bytes | Mapping) or not isinstance(arguments, Iterable):
+        refuse_argument(f"what is listed for {name}", cast("object", arguments), "a list of dicts")
+    for number, each in enumerate(arguments, 1):
+        if not isinstance(each, Mapping):
+            refuse_argument(f"call {number} of {name}", each, "a dict, {'subject': 'math'}")
+        try:
+            yield _item(engine, binding, each)
+        except TypeError as error:
+            if isinstance(error, CacheError):
+                raise
+            msg = f"call {number} of {name}: {_first_line(error)}"
+            raise ConfigError(msg) from None
 
 
 def import_functions(config: CacheConfig) -> None:

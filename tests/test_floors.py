@@ -17,6 +17,7 @@ DIRECTORY = Path(__file__).parents[1] / ROOT
 FLOORS = {
     # pure
     "answers": 0,
+    "arguments": 0,
     "canonical": 0,
     "codec": 0,
     "entry": 0,

@@ -108,11 +108,43 @@ def test_timedeltas_and_a_bare_zero_are_durations(value, seconds):
     assert math.copysign(1, to_seconds(value)) == 1
 
 
-@pytest.mark.parametrize("value", [1, 24, 0.5, -1, 10**40, True, False], ids=ascii)
+@pytest.mark.parametrize("value", [1, 24, 0.5, -1, 10**40], ids=ascii)
 def test_a_bare_number_is_refused(value):
-    """Nobody can tell whether 24 means seconds or hours; a bool is no number at all."""
+    """Nobody can tell whether 24 means seconds or hours."""
     with pytest.raises(ValueError, match="has no unit"):
         to_seconds(value)
+
+
+@pytest.mark.parametrize("value", [True, False, None, b"7d", [7], {}, object(), int], ids=range(8))
+def test_what_is_no_duration_at_all_is_refused_by_its_type(value):
+    """And never shown: it may be anything."""
+    kind = type(value).__name__
+    with pytest.raises(ValueError, match=f"^a {kind} is not a duration: write a text like '90s'"):
+        to_seconds(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes", "month"),
+    [("1M", "1m", "30d"), ("6 M", "6m", "180d"), ("1.5M", "1.5m", "45d"), ("1h30M", "30m", "900d"),
+     ("1M ", "1m", "30d")],
+)  # fmt: skip
+def test_a_capital_m_is_a_minute_to_some_and_a_month_to_others(text, minutes, month):
+    """It is refused, and both are named."""
+    for read in (parse_duration, to_seconds, lambda text: parse_instant(text, NOW)):
+        with pytest.raises(ValueError, match=f"write '{minutes}' for minutes, '{month}' for mont"):
+            read(text)
+    with pytest.raises(ValueError, match=f"write '{minutes}' for minutes"):
+        parse_instant(f"{text} ago", NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("7D", 7 * DAY_S), ("1H", 3600), ("2W", 14 * DAY_S), ("1Y", 365 * DAY_S), ("30S", 30),
+     ("1MIN", 60), ("1Mo", 30 * DAY_S), ("1MONTH", 30 * DAY_S), ("5MS", 0.005)],
+)  # fmt: skip
+def test_other_capitals_mean_what_small_letters_do(text, seconds):
+    """Nobody takes them for something else."""
+    assert parse_duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("value", [None, b"7d", [], {}, object(), Decimal("NaN")], ids=range(6))

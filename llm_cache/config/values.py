@@ -36,7 +36,7 @@ DURATION_SAMPLES: Final = "a text like '90s', '1h30m', '7d' or 'forever'"
 
 _DOLLAR: Final = re.compile(r"\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\}|)", re.ASCII)
 _GENERATE: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
-_RATE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*/\s*([a-z]+)", re.ASCII)
+_RATE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*/\s*([a-zA-Z]+)", re.ASCII)
 _RATE_UNIT_S: Final = {
     **dict.fromkeys(("s", "sec", "second"), 1),
     **dict.fromkeys(("m", "min", "minute"), 60),
@@ -272,10 +272,14 @@ def rate_text(value: object) -> str | None:
 
 def calls_per_second(rate: str) -> float:
     """Calls a second in a rate like `"60/min"`."""
-    found = _RATE.fullmatch(rate.strip().lower())
-    if found is None or found[2] not in _RATE_UNIT_S or float(found[1]) == 0:
+    found = _RATE.fullmatch(rate.strip())
+    unit_s = None if found is None else _RATE_UNIT_S.get(found[2].lower())
+    if found is None or unit_s is None or float(found[1]) == 0:
         raise _wrong(rate, "a rate", "a number above 0 and a time, like '10/s' or '60/min'")
-    return float(found[1]) / _RATE_UNIT_S[found[2]]
+    if found[2] == "M":  # as in durations
+        msg = f"{shown_value(rate)} may be of a minute or of a month: write '{found[1]}/min'"
+        raise ValueError(msg)
+    return float(found[1]) / unit_s
 
 
 def size_text(size_bytes: int) -> str | int:

@@ -310,6 +310,7 @@ def test_param_said_twice_in_two_ways_is_one_request(cli, lessons):
         ("--older-than", "7", "'7' has no unit", "write '7d'"),
         ("--older-than", "20261101", "'20261101' has no unit", "'2026-11-01'"),
         ("--older-than", "-7d", "'-7d' is negative", "write '7d'"),
+        ("--older-than", "6M", "'6M' may be of minutes or of months", "write '6m' for minutes"),
         ("--older-than", "soon", "'soon' is neither a time ago nor a date", "write '7d'"),
         ("--unused-for", "2999-01-01", "'2999-01-01' is in the future", "write a date before now"),
         ("--unused-for", "forever", "'forever' is over 100 years ago", "like '7d'"),

@@ -95,7 +95,7 @@ def test_values_are_those_of_the_file(tmp_path: Path):
         ("60 / minute", 1),
         ("1800/h", 0.5),
         ("0.5/sec", 0.5),
-        ("90/M", 1.5),
+        ("90/Min", 1.5),
     ],
 )
 def test_rate_is_calls_per_second(rate: str, per_second: float):
@@ -124,6 +124,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "far too many": (
         {"matrix": {"a": list(range(1000)), "b": list(range(1000))}},
         "matrix is too large: 1,000,000 combinations, at most 100,000",
+    ),
+    "minute or month": (
+        {"rate": "90/M"},
+        "rate: '90/M' may be of a minute or of a month: write '90/min'",
     ),
     "no colon": ({"generate": "app.make"}, "generate: 'app.make' is not a function: write 'module"),
     "two colons": ({"generate": "a:b:c"}, "generate: 'a:b:c' is not a function"),
