@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from llm_cache.aio import AsyncManagement
 from llm_cache.arguments import refuse_argument
 from llm_cache.asking import Asking
+from llm_cache.clocks import wall_clock
 from llm_cache.config import CacheConfig, load_config
 from llm_cache.engine import Engine
 from llm_cache.errors import ConfigError
@@ -33,7 +33,8 @@ class LLMCache(Asking):
         config: the settings; no file is read, and of the environment only what a `$NAME` names.
         on_event: told how each request was answered, on the thread that asks; what it raises is
             ignored, with one warning.
-        clock: gives epoch seconds; another than the wall clock is for tests.
+        clock: gives epoch seconds; another than the wall clock is for tests. `time.time` is asked
+            anew each time, so that a library that freezes it freezes ages, too.
 
     Nothing is opened or written before the first use.
 
@@ -47,7 +48,7 @@ class LLMCache(Asking):
         *,
         config: CacheConfig | None = None,
         on_event: Callable[[Event], object] | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = wall_clock,
     ) -> None:
         config = CacheConfig() if config is None else config
         if not isinstance(config, CacheConfig):

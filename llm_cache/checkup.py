@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-import time
 from typing import TYPE_CHECKING, Final
 
+from llm_cache.clocks import wall_clock
 from llm_cache.config import CacheConfig, check_config, load_config
 from llm_cache.config.files import distrust, private_group
 from llm_cache.config.loading import (
@@ -53,7 +53,7 @@ def check_up(
     cache_dir: StrPath | None = None,
     environ: Mapping[str, str] | None = None,
     is_quick: bool = False,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] = wall_clock,
 ) -> Iterator[Finding]:
     """Looks everything over, one thing after the other.
 

@@ -19,6 +19,7 @@ FLOORS = {
     "answers": 0,
     "arguments": 0,
     "canonical": 0,
+    "clocks": 0,
     "codec": 0,
     "entry": 0,
     "errors": 0,

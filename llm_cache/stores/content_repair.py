@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import apsw
 
+from llm_cache.clocks import wall_clock
 from llm_cache.stores import leases, rescue
 from llm_cache.stores.connection import run, store_errors
 from llm_cache.stores.damage import count_again as _count_again
@@ -99,7 +99,7 @@ def _live(place: Place, aside: list[Path] | None = None) -> Generator[LiveDataba
         room=Room(place.directory, min_free_bytes=place.min_free_bytes),
         allow_shared=place.allow_shared,
         allow_network=place.allow_network,
-        clock=time.time,
+        clock=wall_clock,
         on_rescue=rescued,
     )
     try:

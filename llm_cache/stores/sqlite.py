@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from llm_cache.clocks import wall_clock
 from llm_cache.errors import StoreError
 from llm_cache.stores import leases, rescue, trash, usage
 from llm_cache.stores import notes as noted
@@ -79,7 +79,7 @@ class SqliteStore:
         lease_s: float = LEASE_S,
         allow_shared_dir: bool = False,
         allow_network_fs: bool = False,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = wall_clock,
     ) -> None:
         self.path: Final = directory.absolute() / FILE_NAME
         self._room = Room(self.path.parent, min_free_bytes=min_free_bytes)
