@@ -7,6 +7,7 @@ values; they are merged key by key, and each setting knows where it came from.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -18,6 +19,7 @@ from llm_cache.config.problems import (
     OriginKind,
     Problem,
     WrongSettingsError,
+    harmless,
     shown_value,
     unknown,
 )
@@ -162,8 +164,44 @@ def _read(
             problem.under("cache") if problem.key[0] in CACHE_FIELDS else problem
             for problem in error.problems
         )
-    problems += map(source.locate, found)
+    problems += map(source.locate, _with_dots(source.settings, found))
     return config
+
+
+def _with_dots(settings: Mapping[str, object], found: list[Problem]) -> list[Problem]:
+    """Says of a table within a prefix, or a price, that a name with dots stands in quotes."""
+    told = [_of_dots(settings, problem) for problem in found]
+    split = {problem.key[:2] for problem, before in zip(told, found, strict=True)
+             if problem is not before}  # fmt: skip
+    return [
+        problem
+        for problem, before in zip(told, found, strict=True)
+        # What the first part of such a name lacks is no news.
+        if before.key[:2] not in split or not before.message.startswith("is missing")
+    ]
+
+
+def _of_dots(settings: Mapping[str, object], problem: Problem) -> Problem:
+    match problem.key:
+        case ("prefixes" | "prices" as table, str(first), str(second), *_):
+            names, value = [first, second], _below(settings, (table, first, second))
+        case _:
+            return problem
+    if not check.is_table(value):
+        return problem
+    while check.is_table(value) and value and all(map(check.is_table, value.values())):
+        name, value = next(iter(value.items()))
+        names.append(name)
+    name = harmless(".".join(names))
+    message = f'is a table: a name with dots stands in quotes, [{table}."{name}"]'
+    return replace(problem, key=(table, first, second), message=message)
+
+
+def _below(settings: Mapping[str, object], names: tuple[str, ...]) -> object:
+    value: object = settings
+    for name in names:
+        value = value.get(name) if check.is_table(value) else None
+    return value
 
 
 def _flat(document: Mapping[str, object], problems: list[Problem]) -> dict[str, Any]:

@@ -31,6 +31,34 @@ MISTAKES: dict[str, tuple[str, str]] = {
         '[prefixes.intro_page]\n\ntll = "7d"',
         "cache.toml:3: prefixes.intro_page.tll is unknown; did you mean 'ttl'?",
     ),
+    "a name with dots": (
+        '[prefixes.intro.page]\nttl = "7d"',
+        (
+            "cache.toml:1: prefixes.intro.page is a table: "
+            'a name with dots stands in quotes, [prefixes."intro.page"]'
+        ),
+    ),
+    "a name with many dots": (
+        "# first\n[prefixes.a.b.c]\nttl = 0",
+        (
+            "cache.toml:2: prefixes.a.b is a table: "
+            'a name with dots stands in quotes, [prefixes."a.b.c"]'
+        ),
+    ),
+    "a name that ends like a setting": (
+        '[prefixes.my.ttl]\nversion = "2"',
+        (
+            "cache.toml:1: prefixes.my.ttl is a table: "
+            'a name with dots stands in quotes, [prefixes."my.ttl"]'
+        ),
+    ),
+    "a model with dots": (
+        "[prices.gpt-4.1]\ninput = 1\noutput = 2",
+        (
+            "cache.toml:1: prices.gpt-4.1 is a table: "
+            'a name with dots stands in quotes, [prices."gpt-4.1"]'
+        ),
+    ),
     "unknown key of the cache": (
         '[cache]\nmax_memry = "64MiB"',
         "cache.toml:2: cache.max_memry is unknown; did you mean 'max_memory'?",
