@@ -6,12 +6,14 @@ import difflib
 import importlib
 import inspect
 import sys
+import traceback
 import typing
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from llm_cache.arguments import refuse_argument
 from llm_cache.binding import Binding, binding_of
@@ -24,12 +26,14 @@ from llm_cache.steps import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from pathlib import Path
 
     from llm_cache.config import CacheConfig, WarmSet
     from llm_cache.engine import Engine
     from llm_cache.entry import Entry
     from llm_cache.policy_table import Policy
+
+_NOT_THEIRS: Final = frozenset({__file__, importlib.__file__})
+"""Files of every import: nothing of the user's is in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,14 +213,45 @@ def _imported(name: str, where: str, base: Path | None) -> Callable[..., Any]:
             found: Any = importlib.import_module(module_name)
         for part in function_name.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        msg = f"{where}: cannot import {name}: {error}; the path starts at {base or 'its own'}"
+    except (Exception, SystemExit) as error:
+        msg = f"{where}: cannot import {name}: {_why_not_imported(error, base)}"
         raise ConfigError(msg) from error
     if not callable(found):
         msg = f"{where}: {name} is a {type(found).__name__}, not a function"
         raise ConfigError(msg)
     function: Callable[..., Any] = found
     return function
+
+
+def _why_not_imported(error: BaseException, base: Path | None) -> str:
+    """What a module raised, and where: it is the user's own, and shown to who runs it."""
+    places = _places(error, base)
+    if isinstance(error, ImportError | AttributeError) and not places:  # it is not there at all
+        return f"{error}; the path starts at {base or 'its own'}"
+    said = error.msg if isinstance(error, SyntaxError) else _first_line(error)
+    kind = type(error).__name__
+    told = kind if said in ("", kind) else f"{kind}: {said}"
+    return f"{told} ({', raised at '.join(places)})" if places else told
+
+
+def _places(error: BaseException, base: Path | None) -> list[str]:
+    """`gen.py:3`: where the user's module was when it happened, and where that is raised."""
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return [_place(error.filename, error.lineno or 0, base)]
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<frozen ") and frame.filename not in _NOT_THEIRS
+    ]
+    own = [f for f in frames if base is not None and Path(f.filename).is_relative_to(base)]
+    told = [*own[-1:], *frames[-1:]]
+    return list(dict.fromkeys(_place(each.filename, each.lineno or 0, base) for each in told))
+
+
+def _place(filename: str, line: int, base: Path | None) -> str:
+    path = Path(filename)
+    is_own = base is not None and path.is_relative_to(base)
+    return f"{path.relative_to(base) if base is not None and is_own else path}:{line}"
 
 
 @contextmanager
@@ -229,7 +264,7 @@ def _first_on_path(base: Path | None) -> Generator[None]:
 
 def _coercion(function: Callable[..., Any], policy: Policy) -> Callable[[str, Any], Any]:
     """TOML's values as what the function's annotations say: enums, dates, models."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
     try:
         hints = typing.get_type_hints(inspect.unwrap(function))
@@ -241,6 +276,8 @@ def _coercion(function: Callable[..., Any], policy: Policy) -> Callable[[str, An
             return value
         try:
             return TypeAdapter(hints[name]).validate_python(value)
+        except PydanticUserError:
+            return value  # a class that is nothing to pydantic: the function will say what it takes
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
             shown = _shown({name: value}, policy)[name]
@@ -260,5 +297,5 @@ def _no_such_set(prefix: str, there: list[str]) -> str:
     return f"no [[warm]] table has the prefix {prefix!r}: {hint}"
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,6 +1,7 @@
 """`llm-cache warm`: what it makes, how it shows it, how it ends."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -103,6 +104,68 @@ def test_makes_what_is_missing_once(good_project):
     second = warm(good_project)
     assert (second.code, second.out) == (0, "")
     assert second.err == "✓ 4 of 4 entries are warm: 4 were fresh\n"
+
+
+RAISING = {
+    "an exception": (
+        'import os\nraise RuntimeError("OPENAI_API_KEY is not set")\n',
+        "RuntimeError: OPENAI_API_KEY is not set (made_up_raising.py:2)",
+    ),
+    "without a message": ("raise ValueError\n", "ValueError (made_up_raising.py:1)"),
+    "of several lines": (
+        'raise ValueError("a\\nb")\n',
+        "ValueError: a (made_up_raising.py:1)",
+    ),
+    "broken syntax": ("x = 1\ndef f(:\n", "SyntaxError: invalid syntax (made_up_raising.py:2)"),
+    "an exit": ("import sys\nsys.exit(3)\n", "SystemExit: 3 (made_up_raising.py:2)"),
+    "a module that lacks": (
+        "import json\nimport made_up_and_not_there\n",
+        "ModuleNotFoundError: No module named 'made_up_and_not_there' (made_up_raising.py:2)",
+    ),
+    "a module beside": ("import beside\n", "KeyError: 'KEY' (beside.py:2)"),
+}
+
+
+@pytest.mark.parametrize("case", RAISING.values(), ids=RAISING)
+@pytest.mark.parametrize("command", ["warm", "warm -n", "prune --orphaned -n"])
+def test_module_that_raises_is_told_by_its_own_error(here, case, command):
+    """With the file and line of the settings, and where in the module it was raised; exit 2."""
+    source, said = case
+    (here / "beside.py").write_text('import os\nos.environ["KEY"]\n')
+    (here / "made_up_raising.py").write_text(source)
+    generate = 'generate = "made_up_raising:f"'
+    (here / "cache.toml").write_text(
+        f'[[warm]]\nprefix = "p"\n{generate}\nparams = [{{ q = 1 }}]\n'
+    )
+    (here / ".cache" / "llm").mkdir(mode=0o700, parents=True)
+    with LLMCache(here / ".cache" / "llm") as cache:
+        cache.put("p", "v")
+    shown = terminal.run(*command.split(), cwd=here)
+    where = "cache.toml:3: [[warm]] p: cannot import made_up_raising:f: "
+    assert (shown.code, shown.out, shown.err) == (2, "", f"error: {where}{said}\n")
+
+
+def test_error_of_a_library_is_told_with_the_line_that_called_it(here):
+    """And with its own."""
+    (here / "made_up_raising.py").write_text('import json\n\njson.loads("{")\n')
+    generate = 'generate = "made_up_raising:f"'
+    (here / "cache.toml").write_text(
+        f'[[warm]]\nprefix = "p"\n{generate}\nparams = [{{ q = 1 }}]\n'
+    )
+    shown = terminal.run("warm", cwd=here)
+    assert re.search(r"\(made_up_raising\.py:3, raised at /.*/json/decoder\.py:\d+\)$", shown.err)
+
+
+def test_annotation_that_says_nothing_to_pydantic_takes_what_is_written(here):
+    """A class of one's own: the function gets the text."""
+    (here / "made_up_client.py").write_text(
+        "class Client:\n    pass\n\n\ndef f(q: Client) -> str:\n    return str(q)\n"
+    )
+    generate = 'generate = "made_up_client:f"'
+    (here / "cache.toml").write_text(
+        f'[[warm]]\nprefix = "p"\n{generate}\nparams = [{{ q = "x" }}]\n'
+    )
+    assert terminal.run("warm", cwd=here).code == 0
 
 
 def test_failure_stops_nothing_else(project):
