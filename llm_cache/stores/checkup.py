@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Final
 from llm_cache.findings import Finding, Level, Repair, roughly
 from llm_cache.stores import owners
 from llm_cache.stores.database import WARN_PAGES
-from llm_cache.stores.directory import MARKS, PRIVATE_FILE, prepare_directory, size_of
+from llm_cache.stores.directory import (
+    MARKS,
+    MOUNTS,
+    PRIVATE_FILE,
+    prepare_directory,
+    refuse_network,
+    size_of,
+)
 from llm_cache.stores.room import RESERVE_BYTES, RESERVE_NAME, Room
 from llm_cache.units import format_size
 
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
 PRIVATE_DIRECTORY: Final = 0o700
 DRAFT_IS_OLD_AFTER_S: Final = 3600.0
 FILE_NAME: Final = "cache.db"
+NOTHING_IS_KEPT: Final = "every call generates, and nothing is kept"
 _OTHERS: Final = 0o077
 _DRAFT: Final = re.compile(r"cache\.db\.[0-9a-f]{16}\.new(-wal|-shm|-journal)?")
 _UNFINISHED_OWNER: Final = re.compile(r"[0-9a-f]{32}\.new")
@@ -66,7 +74,7 @@ def check_directory(place: Place) -> Iterator[Finding]:
     """Whose the directory is, who may come in, and on what disk it lies."""
     path = place.directory
     if not os.path.lexists(path):
-        yield Finding("directory", Level.OK, f"{path} is not there yet: nothing was kept")
+        yield _of_none(place)
         return
     if not path.is_dir():
         advice = "remove it, or name another cache_dir"
@@ -83,11 +91,34 @@ def check_directory(place: Place) -> Iterator[Finding]:
         text = f"{path} is open to others (mode {mode:04o})"
         yield Finding("directory", Level.WARN, text, f"chmod 700 {path}", repair)
     elif not os.access(path, os.W_OK | os.X_OK):
-        text = f"{path} may not be written to: what is there is given, and nothing more is kept"
-        yield Finding("directory", Level.WARN, text, "change its permissions, or remount its disk")
+        is_filled = place.file.exists()
+        given = "what is there is given, and nothing more is kept" if is_filled else NOTHING_IS_KEPT
+        text = f"{path} may not be written to: {given}"
+        level = Level.WARN if is_filled else Level.FAIL
+        yield Finding("directory", level, text, "change its permissions, or remount its disk")
     else:
         whose = "shared, as the settings allow" if place.allow_shared else "private"
         yield Finding("directory", Level.OK, f"{path} is {whose}, on a disk of this machine")
+
+
+def _of_none(place: Place) -> Finding:
+    """Whether a directory that is not there can be made when it is first needed."""
+    path = place.directory
+    above = next(each for each in path.parents if os.path.lexists(each))
+    advice = "name another cache_dir"
+    if not above.is_dir():
+        text = f"{path} cannot be made, since {above} is no directory: {NOTHING_IS_KEPT}"
+        return Finding("directory", Level.FAIL, text, advice)
+    if not os.access(above, os.W_OK | os.X_OK):
+        text = f"{path} cannot be made, since {above} may not be written to: {NOTHING_IS_KEPT}"
+        return Finding("directory", Level.FAIL, text, f"{advice}, or see to it that you may")
+    if not place.allow_network:
+        try:
+            refuse_network(above, place.mounts or MOUNTS)
+        except OSError as error:
+            text, _, advice = (error.strerror or str(error)).partition(": ")
+            return Finding("directory", Level.FAIL, f"{text}: {NOTHING_IS_KEPT}", advice)
+    return Finding("directory", Level.OK, f"{path} is not there yet: nothing was kept")
 
 
 def check_files(place: Place) -> Iterator[Finding]:

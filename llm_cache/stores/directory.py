@@ -71,7 +71,7 @@ def prepare_directory(
     if not allow_shared:
         _refuse_untrusted(path, os.lstat(path))
     if not allow_network:
-        _refuse_network(path, mounts or MOUNTS)
+        refuse_network(path, mounts or MOUNTS)
 
 
 def take_directory(path: Path, *, allow_shared: bool, allow_network: bool) -> None:
@@ -117,7 +117,8 @@ def _refuse_untrusted(path: Path, facts: os.stat_result) -> None:
         raise PermissionError(errno.EPERM, f"{path} may be written to by anybody: {way_out}")
 
 
-def _refuse_network(path: Path, mounts: Path) -> None:
+def refuse_network(path: Path, mounts: Path) -> None:
+    """Raises OSError if a directory lies on a network."""
     if sys.platform != "linux":
         return  # only Linux tells without a command being run
     kind = _file_system(path.resolve(), mounts.read_bytes())

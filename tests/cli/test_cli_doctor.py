@@ -98,6 +98,49 @@ def test_what_is_not_there_yet_is_all_right_and_is_not_made(tmp_path, capfd):
     assert not (tmp_path / "none").exists()
 
 
+def test_a_directory_that_cannot_be_made_fails(tmp_path, capfd):
+    """Every call generates then; exit 1, and still nothing is made."""
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "none" / "here"
+    assert run(["--cache-dir", str(place), "doctor"]) == 1
+    said = f"fail\tdirectory\t{place} cannot be made, since {tmp_path / 'file'} is no directory: "
+    assert said + "every call generates, and nothing is kept\t" in capfd.readouterr().out
+
+
+def test_a_directory_that_may_not_be_made_fails(tmp_path, monkeypatch):
+    """Whoever runs it may not write to what is above it; a directory that is there likewise."""
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # as for everybody but root
+    [found] = check_place(Place(directory=tmp_path / "none" / "here", now=0.0))
+    assert (found.about, found.level) == ("directory", "fail")
+    assert f"since {tmp_path} may not be written to: every call generates" in found.text
+    (tmp_path / "empty").mkdir(mode=0o700)
+    found = next(check_place(Place(directory=tmp_path / "empty", now=0.0)))
+    assert (found.level, "nothing is kept" in found.text) == ("fail", True)
+
+
+@only_root
+def test_somebody_who_may_not_make_it_is_told():
+    """By the rights that the process has."""
+    code = (
+        "import os; from pathlib import Path; import llm_cache.findings;"
+        "from llm_cache.stores.checkup import Place, check_directory;"
+        f"os.setgid({NOBODY}); os.setuid({NOBODY});"
+        "print(*(f.level for f in check_directory(Place(directory=Path('/none/here'), now=0.0))))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert shown.stdout == b"fail\n"
+
+
+def test_a_directory_to_be_made_on_a_network_fails(tmp_path):
+    """It would be refused."""
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text("36 35 98:0 / / rw - nfs4 server:/ rw\n")
+    [found] = check_place(Place(directory=tmp_path / "none", now=0.0, mounts=mounts))
+    assert (found.level, "is on a network (nfs4)" in found.text) == ("fail", True)
+    place = Place(directory=tmp_path / "none", now=0.0, mounts=mounts, allow_network=True)
+    assert [found.level for found in check_place(place)] == ["ok"]
+
+
 def test_a_directory_without_a_file_is_all_right(tmp_path, capfd):
     """Somebody made it for us."""
     (tmp_path / "made").mkdir(mode=0o700)
