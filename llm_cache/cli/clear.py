@@ -36,12 +36,15 @@ def command(session: Session, *, dry_run: bool, yes: bool, as_json: bool) -> int
       llm-cache clear --yes
       llm-cache clear --tenant acme
     """  # noqa: D301 - \b is a mark of Click's
+    from llm_cache.stores.base import Removed
+
     held = _held(session)
     if dry_run:
         _write(session, session.out, held, as_json=as_json)
         if held.is_any and session.out.is_terminal:
             session.tell("")
         session.tell(f"Would remove {held.words}. Nothing was removed.")
+        _hint_if_nowhere(session)
         return ExitCode.DONE
     if held.is_any and not yes:
         if can_ask(session):
@@ -50,7 +53,7 @@ def command(session: Session, *, dry_run: bool, yes: bool, as_json: bool) -> int
         question = f"Remove all {held.words}{_where(session)} for good?"
         if not agreed(session, question, what=f"all {held.words}"):
             return ExitCode.FAILED
-    removed = session.cache.clear_all()
+    removed = Removed() if session.is_nowhere else session.cache.clear_all()
     if as_json:
         trash = {"entries": removed.trash.entries, "size_bytes": removed.trash.size_bytes}
         freed = {"removed": int(removed), "freed_bytes": removed.freed_bytes, "trash": trash}
@@ -142,6 +145,12 @@ def _say(session: Session, removed: Removed, held: _Held) -> None:
         session.tell(f"Removed {entries(removed)} ({size}{since}){more}.")
     else:
         session.tell(f"There is no entry{_where(session)}: nothing was removed.")
+        _hint_if_nowhere(session)
+
+
+def _hint_if_nowhere(session: Session) -> None:
+    if hint := session.hint_if_nowhere:
+        session.tell(f"hint: {hint}")
 
 
 def _write(session: Session, out: Screen, held: _Held, *, as_json: bool) -> None:

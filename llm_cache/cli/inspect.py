@@ -50,7 +50,7 @@ def command(session: Session, *, ids: tuple[str, ...], form: str | None) -> None
         case _:
             _write(session, shown)
     if missing:
-        raise not_there(missing)
+        raise not_there(missing, hint=session.hint_if_nowhere)
 
 
 def value_of(entry: Entry) -> Any:  # noqa: ANN401 - any JSON value

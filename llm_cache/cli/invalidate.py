@@ -104,7 +104,7 @@ def _by_ids(session: Session, ids: Iterable[str]) -> list[EntryInfo]:
 
     found, missing = find_infos(session.cache, ids)
     if missing:
-        raise not_there(missing)
+        raise not_there(missing, hint=session.hint_if_nowhere)
     return found
 
 
@@ -113,7 +113,7 @@ def _choose(session: Session, wanted: Wanted, ids: Iterable[str] | None) -> Chos
 
     if ids is not None:
         return Rows(session, _by_ids(session, ids))
-    if wanted.prefix is not None and not wanted.is_filtered:
+    if wanted.prefix is not None and not wanted.is_filtered and not session.is_nowhere:
         return OfPrefix(session, wanted.prefix)
     return Rows(session, select(session.cache, wanted))
 
@@ -210,7 +210,7 @@ def _none(wanted: Wanted) -> str:
 def _hint_what_was_meant(session: Session, wanted: Wanted) -> None:
     from llm_cache.cli.hints import hint_in_cache
 
-    if hint := hint_in_cache(session.cache, wanted):
+    if hint := session.hint_if_nowhere or hint_in_cache(session.cache, wanted):
         session.tell(f"hint: {hint}")
 
 

@@ -50,6 +50,9 @@ def command(
     """  # noqa: D301 - \b is a mark of Click's
     _refuse_tenant(session)
     limit_bytes = None if max_size is None else _bytes_of(max_size)
+    if session.is_nowhere:
+        _tell_nowhere(session, _Task(0, limit_bytes, orphaned, dry_run), as_json=as_json)
+        return
     held = sum(total.entries for total in session.cache.engine.parts.store.totals())
     if orphaned:
         from llm_cache.warm_plan import import_functions
@@ -68,6 +71,16 @@ def command(
     for group in removed.groups:
         known = remake.seconds(group), remake.dollars(group)
         session.out.fields(group.why, group.entries, group.size_bytes, *map(remake.field, known))
+
+
+def _tell_nowhere(session: Session, task: _Task, *, as_json: bool) -> None:
+    """Says that there is nothing, and where it was looked for."""
+    from llm_cache.stores.base import Removed
+
+    if as_json:
+        _write_json(session, Removed(), task)
+    session.tell(f"There is nothing to sweep: there is no cache in {session.cache.cache_dir}.")
+    session.tell("hint: llm-cache config show tells what says that it is this directory")
 
 
 class _Task(NamedTuple):

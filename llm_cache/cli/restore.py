@@ -81,7 +81,8 @@ def _by_ids(session: Session, ids: Iterable[str]) -> list[Trashed]:
     found, missing = find_trashed(session.cache, ids)
     if missing:
         are_back = all(session.cache.find(one.strip()) for one in missing)
-        hint = "in the cache it is: there is nothing to restore" if are_back else None
+        are_back_hint = "in the cache it is: there is nothing to restore" if are_back else None
+        hint = session.hint_if_nowhere or are_back_hint
         raise not_there(missing, where=" in the trash", hint=hint)
     return found
 

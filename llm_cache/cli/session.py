@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from llm_cache.cache import LLMCache
     from llm_cache.config import CacheConfig
+
+FILE_NAME: Final = "cache.db"
+"""As stores.sqlite has it; importing that takes a while."""
 
 
 @dataclass
@@ -78,6 +81,27 @@ class Session:
                 # To the end of the run: every command is about that tenant then.
                 self._blocks.enter_context(self._opened.tenant(self.tenant))
         return self._opened
+
+    @property
+    def is_nowhere(self) -> bool:
+        """Whether the settings lead to no cache: then there is nothing to remove, nor to make."""
+        try:
+            (self.cache.cache_dir / FILE_NAME).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            pass  # what it is, whoever opens it is told
+        return False
+
+    @property
+    def hint_if_nowhere(self) -> str | None:
+        """A hint for who is in a wrong directory."""
+        if not self.is_nowhere:
+            return None
+        return (
+            f"there is no cache in {self.cache.cache_dir}; "
+            "llm-cache config show tells what says that it is this directory"
+        )
 
     def close(self) -> None:
         """Lets go of the cache."""

@@ -78,7 +78,9 @@ def _fitted(screen: Screen, line: str) -> Iterator[str]:
 def _hint(session: Session, why: Why, wanted: Wanted) -> str | None:
     if why.nearest is not None:
         return f"llm-cache inspect {why.nearest.id} shows the nearest entry"
-    return None if why.entry is not None else hint_if_unknown(session.cache, wanted)
+    if why.entry is not None:
+        return None
+    return session.hint_if_nowhere or hint_if_unknown(session.cache, wanted)
 
 
 def _refuse_twins(params: Iterable[TypedParam]) -> None:

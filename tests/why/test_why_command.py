@@ -292,7 +292,8 @@ def test_an_empty_cache_is_an_answer(tmp_path, here):
     """And is not made by asking."""
     nowhere = tmp_path / "nowhere"
     shown = terminal.run("--cache-dir", nowhere, "why", "lesson_page", "grade=5", cwd=here)
-    assert shown == terminal.Result(0, "miss: nothing is stored under this prefix\n", "")
+    assert (shown.code, shown.out) == (0, "miss: nothing is stored under this prefix\n")
+    assert shown.err.startswith(f"hint: there is no cache in {nowhere}; ")
     assert not nowhere.exists()
 
 
