@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 Counts: TypeAlias = dict[str, Any]
 """What is told of the whole, or of a prefix, a model or a day."""
 
-ALL: Final = "*"
+PLACES: Final = ("cache_dir", "disk_bytes", "max_disk", "since")
 FIELDS: Final = (
     "entries", "size_bytes", "value_bytes", "hits", "misses", "coalesced", "bypassed", "errors",
     "not_stored", "evictions", "generations", "generation_seconds", "saved_seconds", "stale_hits",
     "fallbacks", "input_tokens", "output_tokens", "cost_usd", "unpriced", "saved_input_tokens",
     "saved_output_tokens", "saved_usd", "saved_unpriced",
 )  # fmt: skip
+RATE: Final = "hit_rate"
 PARTS: Final = {"prefix": "prefixes", "model": "models", "day": "days"}
 """By what `--by` says, what `breakdown` calls it."""
 _DAY_S: Final = 86_400.0
@@ -32,25 +33,23 @@ _DAY_S: Final = 86_400.0
 @click.command(cls=Command)
 @click.option("--since", metavar="WHEN",
               help="Only counts of that day (UTC) and later: 14d, 2026-11-01.")  # fmt: skip
-@click.option("--by", type=click.Choice(list(PARTS)), default="prefix", show_default=True,
-              help="What each line of the table, or of the pipe, is about.")  # fmt: skip
+@click.option("--by", type=click.Choice(list(PARTS)),
+              help="What each line of the table is about; prefix if it is left out.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, with every number.")
 @pass_session
-def command(session: Session, *, since: str | None, by: str, as_json: bool) -> None:
+def command(session: Session, *, since: str | None, by: str | None, as_json: bool) -> None:
     """Show what the cache holds, how often it had the answer, and what that saved.
 
     The hit rate is hits, stale ones too, of all answers but coalesced ones, which waited for
     another's generation. Counts are kept by whole days of UTC; entries and sizes are those of now.
-    In a pipe "*", for all, and then every prefix, model or day is a line: its name, entries,
-    bytes, bytes before compression (none of a model or day), hits, misses, coalesced, bypassed,
-    errors, not stored, evictions, generations, seconds spent to generate, seconds saved, stale
-    hits, fallbacks; then spent on generating: input tokens, output tokens, dollars, generations of
-    unknown cost; and the same four saved.
+    In a pipe every figure of the whole is a line, its name and its value, named as in --json. With
+    --by it is a table instead: a line of names, then one for every prefix, model or day.
 
     \b
     Examples:
       llm-cache stats --since 14d
       llm-cache stats --by model
+      llm-cache stats | grep hit_rate
       llm-cache stats --json | jq .total.hit_rate
     """  # noqa: D301 - \b is a mark of Click's
     from llm_cache.statistics import breakdown
@@ -64,23 +63,36 @@ def command(session: Session, *, since: str | None, by: str, as_json: bool) -> N
         from llm_cache.cli.advice import advice, write_advice
         from llm_cache.cli.stats_picture import draw
 
-        draw(session.out, stats, by=by)
+        draw(session.out, stats, by=by or "prefix")
         session.out.flush()
         found = advice(
             stats,
             upkeep(cache.engine.parts, tenant),
-            by=by,
+            by=by or "prefix",
             since=since,
             has_sets=bool(cache.config.warm),
         )
         if found:
             session.tell("")
             write_advice(session.err, found)
+    elif by is None:
+        total = {**{name: stats[name] for name in PLACES}, **_told(stats["total"])}
+        for name, value in total.items():
+            session.out.fields(name, _field(value))
     else:
-        for part, counts in {ALL: stats["total"], **stats[PARTS[by]]}.items():
-            told = FIELDS if part == ALL or by == "prefix" else FIELDS[3:]
-            unknown = [""] * (len(FIELDS) - len(told))
-            session.out.fields(part, *unknown, *(counts[name] for name in told))
+        names = (*(FIELDS if by == "prefix" else FIELDS[3:]), RATE)
+        session.out.fields(by, *names)
+        for part, counts in stats[PARTS[by]].items():
+            session.out.fields(part, *(_field(counts[name]) for name in names))
+
+
+def _told(counts: Counts) -> Counts:
+    """What is told of the whole, or of a part, in order; sizes only where it has them."""
+    return {name: counts[name] for name in (*FIELDS, RATE) if name in counts}
+
+
+def _field(value: object) -> object:
+    return "" if value is None else value
 
 
 def _tenant(session: Session) -> str | None:
@@ -117,14 +129,13 @@ def _day(since: str | None) -> str:
 
 def _as_json(stats: Counts, found: Upkeep) -> dict[str, object]:
     def told(counts: Counts) -> Counts:
-        named = (*FIELDS, "hit_rate", "not_stored_because")
-        return {name: counts[name] for name in named if name in counts}
+        because = {name: counts[name] for name in ("not_stored_because",) if name in counts}
+        return _told(counts) | because
 
-    places = ("cache_dir", "disk_bytes", "max_disk", "since")
     parts = ("prefixes", "models", "days")
     return {
         "schema": 1,
-        **{name: stats[name] for name in places},
+        **{name: stats[name] for name in PLACES},
         "sweepable": _measured(found.expired),
         "trash": _measured(found.trash),
         "never_hit": {"prefixes": found.unused, "is_all": found.unused_is_all},

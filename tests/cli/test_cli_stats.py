@@ -12,6 +12,7 @@ from rich.cells import cell_len
 
 from llm_cache.cache import LLMCache
 from llm_cache.cli.advice import advice, write_advice
+from llm_cache.cli.app import run
 from llm_cache.cli.bars import sparkline
 from llm_cache.cli.render import Screen
 from llm_cache.cli.stats import FIELDS
@@ -557,24 +558,44 @@ def test_json_has_models_and_days(cli, lessons):
     assert list(document["days"]) == [ago(2), ago(0)]
 
 
-def test_pipe_gets_fields(cli):
-    """All in one line first, then every prefix; whole numbers, no titles."""
-    rows = [line.split("\t") for line in cli("stats").out.splitlines()]
-    assert [row[:2] for row in rows] == [["*", "5"], ["intro_page", "3"], ["word_problem", "2"]]
-    assert [row[4:6] for row in rows] == [["11", "1"], ["11", "1"], ["0", "0"]]
-    assert {len(row) for row in rows} == {1 + len(FIELDS)}
+def test_pipe_gets_a_line_for_every_figure(cli):
+    """Its name and its value, exactly as in JSON; what is not known is empty."""
+    told = dict(line.split("\t") for line in cli("stats").out.splitlines())
+    document = json.loads(cli("stats", "--json").out)
+    expected = {name: document[name] for name in ("cache_dir", "disk_bytes", "max_disk", "since")}
+    expected |= document["total"]
+    assert set(told) == set(expected) - {"not_stored_because"}
+    assert told == {name: str(expected[name]) for name in told}
+    assert (told["entries"], told["hits"], told["misses"]) == ("5", "11", "1")
 
 
-@pytest.mark.parametrize(("by", "name"), [("model", "big"), ("day", ago(2))])
-def test_pipe_gets_the_same_fields_by_model_and_day(cli, lessons, by, name):
-    """Sizes are empty: they belong to no model or day."""
+def test_pipe_says_nothing_for_what_is_not_known(tmp_path, capfd):
+    """No requests have no rate, and no first day."""
+    run(["--cache-dir", str(tmp_path / "none"), "stats"])
+    told = dict(line.split("\t") for line in capfd.readouterr().out.splitlines())
+    assert (told["hit_rate"], told["since"], told["entries"]) == ("", "", "0")
+
+
+def test_pipe_gets_a_table_with_names_by_prefix(cli):
+    """A line of names, then one for each; the names are those of JSON."""
+    names, *rows = [line.split("\t") for line in cli("stats", "--by", "prefix").out.splitlines()]
+    assert names == ["prefix", *FIELDS, "hit_rate"]
+    told = {row[0]: dict(zip(names, row, strict=True)) for row in rows}
+    assert list(told) == ["intro_page", "word_problem"]
+    assert (told["intro_page"]["hits"], told["word_problem"]["entries"]) == ("11", "2")
+    assert (told["intro_page"]["misses"], told["word_problem"]["hit_rate"]) == ("1", "")
+
+
+@pytest.mark.parametrize("by", ["model", "day"])
+def test_pipe_gets_a_table_by_model_and_day(cli, lessons, by):
+    """Without sizes: they belong to no model or day."""
     with LLMCache(lessons.directory) as cache:
         count(cache, a_day(2, model="big", hits=3, misses=1))
-    rows = {row[0]: row for line in cli("stats", "--by", by).out.splitlines()
-            if (row := line.split("\t"))}  # fmt: skip
-    assert rows["*"][1] == "5"
-    assert rows[name][1:6] == ["", "", "", "3", "1"]
-    assert {len(row) for row in rows.values()} == {1 + len(FIELDS)}
+    names, *rows = [line.split("\t") for line in cli("stats", "--by", by).out.splitlines()]
+    assert names == [by, *FIELDS[3:], "hit_rate"]
+    told = {row[0]: dict(zip(names, row, strict=True)) for row in rows}
+    row = told["big" if by == "model" else ago(2)]
+    assert (row["hits"], row["misses"], row["hit_rate"]) == ("3", "1", "0.75")
 
 
 def test_pipe_gets_no_advice(cli):

@@ -51,8 +51,8 @@ def bought(cache):
 
 def rows_of(text):
     """The fields of a pipe by prefix and name."""
-    rows = [line.split("\t") for line in text.splitlines()]
-    return {prefix: dict(zip(FIELDS, fields, strict=True)) for prefix, *fields in rows}
+    (_, *names), *rows = [line.split("\t") for line in text.splitlines()]
+    return {prefix: dict(zip(names, fields, strict=True)) for prefix, *fields in rows}
 
 
 # What a file may hold.
@@ -91,9 +91,11 @@ def test_saved_and_spent_are_told_apart_by_prefix(bought, told, form):
         document = json.loads(told("stats", "--json"))
         rows = {"*": document["total"], **document["prefixes"]}
     else:
+        total = dict(line.split("\t") for line in told("stats").splitlines())
+        texts = {"*": total, **rows_of(told("stats", "--by", "prefix"))}
         rows = {
-            prefix: {name: json.loads(text) for name, text in fields.items()}
-            for prefix, fields in rows_of(told("stats")).items()
+            prefix: {name: json.loads(fields[name]) for name in FIELDS}
+            for prefix, fields in texts.items()
         }
     expected = {
         "*": ((1000, 10_000, 2.75, 1), (1900, 19_000, 3.0, 3)),
@@ -157,7 +159,11 @@ def test_unknown_prices_are_never_dollars(make_cache, told):
     shown = told("inspect", entry_id, columns=80)
     assert "$" not in shown
     assert "cost –" in shown
-    [row] = [fields for prefix, fields in rows_of(told("stats")).items() if prefix == "draft"]
+    [row] = [
+        fields
+        for prefix, fields in rows_of(told("stats", "--by", "prefix")).items()
+        if prefix == "draft"
+    ]
     assert (row["saved_usd"], row["saved_unpriced"]) == ("0.0", "2")
     assert json.loads(told("inspect", entry_id, "--json"))["entries"][0]["cost_usd"] is None
 
