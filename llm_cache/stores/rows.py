@@ -42,7 +42,7 @@ _REAL: Final = (float, type(None))
 _WHOLE: Final = (int, type(None))
 _TYPES: Final[tuple[Any, ...]] = (
     *(bytes, bytes, bytes, str, str, int, int, float, str, str, int, int, _REAL, _REAL, _REAL),
-    *((str, type(None)), _WHOLE, _WHOLE, _REAL, int, float, *[_REAL] * len(Remembered._fields)),
+    *((str, type(None)), _WHOLE, _WHOLE, _REAL, int, float),
 )
 _PARAMS: Final = 2
 _SIZE: Final = 5
@@ -103,7 +103,12 @@ def to_entry(row: Sequence[Any]) -> Entry:
 
 def is_well_typed(row: Sequence[Any]) -> bool:
     """Whether a row of `INFO_COLUMNS` holds what its columns are for; damage may change that."""
-    return all(map(isinstance, row[:_INFO_END], _TYPES)) and row[_HITS] >= 0
+    remembered = row[_FIELDS_END:_INFO_END]
+    return (
+        all(map(isinstance, row[:_FIELDS_END], _TYPES))
+        and row[_HITS] >= 0
+        and (remembered == NOTHING or all(isinstance(value, _REAL) for value in remembered))
+    )
 
 
 def to_info(row: Sequence[Any], *, id_digits: int = ID_DIGITS) -> EntryInfo:
