@@ -51,17 +51,6 @@ ENTRY_COLUMNS: Final = """
 """
 # The value comes last: what reads only the columns before it never touches its pages.
 
-
-def _added(table: str) -> str:
-    """What adds to a table what an entry remembers of its retention beside the ttls."""
-    columns = (
-        f"{source}_{field}"
-        for field in ("ttl_jitter", "grace", "stale_if_error")
-        for source in ("call", "decorator")
-    )
-    return "\n".join(f"ALTER TABLE {table} ADD COLUMN {column} REAL;" for column in columns)
-
-
 _FIRST: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
 
@@ -171,19 +160,26 @@ CREATE INDEX notes_by_time ON notes (at);
 """
 # A note with an empty key is about the whole prefix.
 
-_REMEMBERED: Final = f"""
-{_added("entries")}
-{_added("trash")}
+_REMEMBERED: Final = """
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = substr(sql, 1, length(sql) - length(') STRICT')) ||
+    ', call_ttl_jitter REAL, decorator_ttl_jitter REAL, call_grace REAL, decorator_grace REAL,'
+    || ' call_stale_if_error REAL, decorator_stale_if_error REAL) STRICT'
+    WHERE type = 'table' AND name IN ('entries', 'trash');
+PRAGMA writable_schema = RESET;
 CREATE INDEX entries_by_jitter ON entries (prefix, created_at)
     WHERE call_ttl_jitter IS NOT NULL OR decorator_ttl_jitter IS NOT NULL;
 """
+# What ALTER TABLE would do six times for each, but of a STRICT table that reads every row, and a
+# single damaged one would keep the file from being brought up to date for ever. The index tells
+# other connections that the schema has changed.
 # Behind the value: one that is NULL is known from the head of its row, and of a large value the map
 # of pages leads past what is between.
 
 _SIZES: Final = """
-UPDATE totals SET size_bytes = size_bytes + ifnull(
-    (SELECT sum(length(params)) FROM entries AS e
-    WHERE e.tenant = totals.tenant AND e.prefix = totals.prefix), 0);
+UPDATE totals SET size_bytes = size_bytes + held.params_bytes
+FROM (SELECT tenant, prefix, sum(length(params)) AS params_bytes FROM entries GROUP BY 1, 2) AS held
+WHERE held.tenant = totals.tenant AND held.prefix = totals.prefix;
 """
 # A size is that of value and params. The column of an entry is still that of its value, over which
 # its checksum is: no row has to be written anew.
@@ -267,6 +263,16 @@ def refuse_other_tables(connection: apsw.Connection, path: str) -> None:
 
 
 def _migrate(connection: apsw.Connection, path: str) -> None:
+    # For the statements below alone, which may write the schema itself.
+    connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+    try:
+        _migrate_at_once(connection, path)
+    finally:
+        run(connection, "PRAGMA writable_schema = OFF")
+        connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+
+
+def _migrate_at_once(connection: apsw.Connection, path: str) -> None:
     run(connection, "BEGIN IMMEDIATE")
     try:
         # Another process may have come first: look again under the lock.

@@ -70,6 +70,34 @@ def test_entries_and_trash_stay(older, make_store, raw, version):
 
 
 @OLDER
+@pytest.mark.parametrize("value", ["'text'", "NULL", "7"])
+def test_a_damaged_row_keeps_no_file_from_being_brought_up_to_date(
+    older, make_store, raw, version, value
+):
+    """It is dropped when it is asked for, as any other; all else stays."""
+    [damaged, *sound] = older(version)
+    write_schema(raw, "params BLOB NOT NULL", "params ANY")
+    raw.run(f"UPDATE entries SET params = {value} WHERE key = ?", damaged.key)
+    write_schema(raw, "params ANY", "params BLOB NOT NULL")
+    store = make_store()
+    assert store.get(damaged.key) is None
+    assert [store.get(entry.key) for entry in sound] == sound
+    assert raw.value("PRAGMA user_version") == len(MIGRATIONS)
+    assert store.restore([an_entry("trashed").key]) == [an_entry("trashed").key]
+
+
+def write_schema(raw, before, after):
+    """Has a table declared in other words, so that it takes what it would not."""
+    with raw.connection() as connection:
+        for sql in (
+            "PRAGMA writable_schema = ON",
+            f"UPDATE sqlite_schema SET sql = replace(sql, '{before}', '{after}')",
+            "PRAGMA writable_schema = RESET",
+        ):
+            connection.execute(sql).fetchall()
+
+
+@OLDER
 def test_sizes_of_an_older_file_are_those_of_value_and_params(older, make_store, raw, version):
     """As it is opened; the column that the checksum is about stays what it was."""
     [first, *_] = older(version)
