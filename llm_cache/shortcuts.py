@@ -44,9 +44,9 @@ class Shortcuts:
     """What is known of one function's calls in the cache in use, by their arguments as written.
 
     Binding arguments and making a key of them takes longer than all the rest of a hit. Arguments
-    are told apart by their marshalled bytes, which keep built-in types apart and refuse all others;
-    they are only ever compared, in this process. Slots are remembered weakly: what stays in memory
-    is for the memory tier alone to say.
+    are told apart by their marshalled bytes, which keep built-in types apart and refuse all others
+    but buffers; they are only ever compared, in this process. Slots are remembered weakly: what
+    stays in memory is for the memory tier alone to say.
     """
 
     def __init__(self, binding: Binding, get_cache: Callable[[], LLMCache]) -> None:
@@ -114,7 +114,7 @@ class Shortcuts:
         known = _Known(self._binding.identity(args, kwargs, view.policy, view.tenant))
         with suppress(ValueError):  # arguments that are not of built-in types
             call = dumps((args, kwargs), _WITHOUT_REFERENCES)
-            if len(call) <= LONGEST_CALL_BYTES:
+            if len(call) <= LONGEST_CALL_BYTES and not _has_buffer((args, kwargs)):
                 if len(view.known) >= REMEMBERED_AT_MOST:
                     view.known.clear()
                 view.known[call] = known
@@ -132,6 +132,27 @@ class _View:
         self.policy = policy
         self.codec = codec
         self.known: dict[bytes, _Known] = {}
+
+
+def _has_buffer(told_by: object) -> bool:
+    """Whether there are bytes in it, or what marshal writes like them (arrays, numpy's scalars).
+
+    What is written without any is only ever written so: no other call is taken for this one.
+    """
+    left = [told_by]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            left += each.keys()
+            left += each.values()
+        elif isinstance(each, list | tuple | set | frozenset):
+            left += each
+        elif type(each) not in _WITHOUT_BUFFER:
+            return True
+    return False
+
+
+_WITHOUT_BUFFER: Final = frozenset({str, int, float, complex, bool, type(None), type(...)})
 
 
 def _no_slot() -> None:
