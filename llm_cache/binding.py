@@ -49,6 +49,8 @@ class Binding:
         self.exclude: Final = frozenset(exclude)
         self.signature: Final = inspect.signature(function)
         self.is_async: Final = inspect.iscoroutinefunction(function)
+        self.is_method: Final = self._is_method()
+        self.leading: Final = self._leading()
         unknown = self.exclude - self.signature.parameters.keys()
         if unknown and not self._takes_any_keyword():
             msg = (
@@ -98,6 +100,21 @@ class Binding:
         if policy.version != AUTO_VERSION:
             return policy.version
         return version_of_source(self.function)
+
+    def _is_method(self) -> bool:
+        """Whether this is a function in a class body whose first parameter is its object."""
+        outer = self.function.__qualname__.rpartition(".")[0]
+        in_class = bool(outer) and not outer.endswith("<locals>")
+        return in_class and next(iter(self.signature.parameters), None) in ("self", "cls")
+
+    def _leading(self) -> int:
+        """How many of the first arguments given do not count, and need not be looked at: 0 or 1."""
+        first = next(iter(self.signature.parameters.values()), None)
+        if first is None or first.name not in self.exclude:
+            return 0
+        is_positional = first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD)
+        # What a decorator passes on may begin with another argument.
+        return int(is_positional and (self.is_method or not hasattr(self.function, "__wrapped__")))
 
     def _takes_any_keyword(self) -> bool:
         return any(

@@ -6,7 +6,7 @@ import weakref
 from contextlib import suppress
 from functools import partial
 from marshal import dumps
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from llm_cache.engine import NOT_IN_MEMORY
 from llm_cache.steps import Call
@@ -30,6 +30,10 @@ _WITHOUT_REFERENCES: Final = 2
 """The newest format of marshal that writes equal values alike, however they are shared."""
 
 
+ToldBy: TypeAlias = tuple[Any, ...]
+"""What tells one call from another."""
+
+
 class _Known:
     """What is known of a call: what identifies it, and its slot while there is one."""
 
@@ -44,17 +48,22 @@ class Shortcuts:
     """What is known of one function's calls in the cache in use, by their arguments as written.
 
     Binding arguments and making a key of them takes longer than all the rest of a hit. Arguments
-    are told apart by their marshalled bytes, which keep built-in types apart and refuse all others
-    but buffers; they are only ever compared, in this process. Slots are remembered weakly: what
-    stays in memory is for the memory tier alone to say.
+    are told apart by their marshalled bytes, which keep built-in types apart and refuse all others;
+    they are only ever compared, in this process. Slots are remembered weakly: what stays in memory
+    is for the memory tier alone to say.
     """
 
     def __init__(self, binding: Binding, get_cache: Callable[[], LLMCache]) -> None:
-        self._binding: Final = binding
+        self.binding: Final = binding
         self._get_cache: Final = get_cache
         self._views: dict[Scope, _View] = {}
 
-    def from_memory(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+    @property
+    def told_by(self) -> Callable[[tuple[Any, ...], dict[str, Any]], ToldBy] | None:
+        """What tells the calls of this function apart; None if their arguments do, as they are."""
+        return self._told_by_what_counts if self.binding.leading else None
+
+    def from_memory(self, told_by: ToldBy, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
         """The value, if it is fresh in memory; `NOT_IN_MEMORY` if not.
 
         Raises TypeError if the function does not take the arguments, KeyParamError if one cannot
@@ -66,12 +75,12 @@ class Shortcuts:
         view: _View | None
         try:
             view = self._views[engine.scope()]
-            known = view.known[dumps((args, kwargs), _WITHOUT_REFERENCES)]
+            known = view.known[dumps(told_by, _WITHOUT_REFERENCES)]
         except (KeyError, ValueError):
             # Nothing is raised from here: with the arguments in it, a traceback would show them.
             view = known = None
         if view is None or known is None or view.engine is not engine:
-            view, known = self._recall(engine, args, kwargs)
+            view, known = self._recall(engine, told_by, args, kwargs)
         slot = known.slot()
         if slot is None:
             slot = engine.slot(known.identity.key)
@@ -82,43 +91,46 @@ class Shortcuts:
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, refresh: bool = False) -> Call:
         """The request that a call with these arguments is. Raises as `from_memory` does."""
-        view, known = self._recall(self._get_cache().engine, args, kwargs)
-        generator = partial(self._binding.function, *args, **kwargs)
+        told_by = self.told_by
+        told = (args, kwargs) if told_by is None else told_by(args, kwargs)
+        view, known = self._recall(self._get_cache().engine, told, args, kwargs)
+        generator = partial(self.binding.function, *args, **kwargs)
         return Call.of(known.identity, generator, view.policy, view.codec, refresh=refresh)
 
+    def _told_by_what_counts(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ToldBy:
+        # The third keeps a call without the leading argument apart.
+        return (args[1:], kwargs, None) if args else (args, kwargs)
+
     def _recall(
-        self, engine: Engine, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, engine: Engine, told_by: ToldBy, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[_View, _Known]:
         view = self._views.get(engine.scope())
         if view is not None and view.engine is not engine:
             self._views, view = {}, None
         if view is None:
             view = self._view(engine)
-        known = None
+        known = call = None
         with suppress(ValueError):  # arguments that are not of built-in types
-            known = view.known.get(dumps((args, kwargs), _WITHOUT_REFERENCES))
-        return view, known or self._learn(view, args, kwargs)
+            call = dumps(told_by, _WITHOUT_REFERENCES)
+            known = view.known.get(call)
+        if known is None:
+            known = _Known(self.binding.identity(args, kwargs, view.policy, view.tenant))
+            if call is not None and len(call) <= LONGEST_CALL_BYTES and not _has_buffer(told_by):
+                if len(view.known) >= REMEMBERED_AT_MOST:
+                    view.known.clear()
+                view.known[call] = known
+        return view, known
 
     def _view(self, engine: Engine) -> _View:
         scope = engine.scopes.identified()
         policy = engine.policies.resolve(
-            self._binding.prefix, decorator=self._binding.policy, mode_in_block=scope.mode
+            self.binding.prefix, decorator=self.binding.policy, mode_in_block=scope.mode
         )
-        view = _View(engine, scope.tenant, policy, self._binding.codec)
+        view = _View(engine, scope.tenant, policy, self.binding.codec)
         if len(self._views) >= SCOPES_AT_MOST:
             self._views = {}
         self._views[scope] = view
         return view
-
-    def _learn(self, view: _View, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Known:
-        known = _Known(self._binding.identity(args, kwargs, view.policy, view.tenant))
-        with suppress(ValueError):  # arguments that are not of built-in types
-            call = dumps((args, kwargs), _WITHOUT_REFERENCES)
-            if len(call) <= LONGEST_CALL_BYTES and not _has_buffer((args, kwargs)):
-                if len(view.known) >= REMEMBERED_AT_MOST:
-                    view.known.clear()
-                view.known[call] = known
-        return known
 
 
 class _View:

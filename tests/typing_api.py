@@ -31,6 +31,30 @@ def context(client: object, subject: str) -> list[str]:
     return [f"{client}", subject]
 
 
+class Lessons:
+    """A class with cached methods."""
+
+    @cached_llm_call("lesson", exclude=("self",))
+    async def lesson(self, topic: str) -> str:
+        """An async method."""
+        return topic
+
+    @cached_llm_call("exercise", exclude=("self",))
+    def exercise(self, topic: str) -> list[str]:
+        """A plain one."""
+        return [topic]
+
+
+async def methods(lessons: Lessons) -> None:
+    """Methods are bound, and so are their operations."""
+    assert_type(await lessons.lesson("sums"), str)
+    assert_type(lessons.exercise("sums"), list[str])
+    assert_type(lessons.exercise.key("sums"), str)
+    assert_type(await lessons.lesson.peek("sums"), Entry | None)
+    assert_type(Lessons.exercise(lessons, "sums"), list[str])
+    lessons.exercise(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 def takes_async(function: CachedAsyncFunction[[str], str]) -> None:
     """Decorated functions can be passed on as such."""
     del function

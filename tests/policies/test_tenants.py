@@ -288,7 +288,7 @@ def test_a_default_tenant_will_do(make_cache):
 def test_another_cache_that_requires_none_opens_no_door(strict, make_cache, monkeypatch):
     """A function that goes from one cache to another asks anew whether it needs a tenant."""
     lax, in_use = make_cache(), []
-    monkeypatch.setattr("llm_cache.decorator.get_cache", lambda: in_use[-1])
+    monkeypatch.setattr("llm_cache.cached.get_cache", lambda: in_use[-1])
     page = cached_llm_call("page")(lambda: "text")
     in_use.append(lax)
     assert [page(), page()] == ["text", "text"]
