@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
+from llm_cache.callables import Callee, code_of, gives_awaitables, is_stateless, unpack
 from llm_cache.errors import ConfigError, KeyParamError
 from llm_cache.keys import Identity, canonical_params, check_prefix
 from llm_cache.lazy import lazy
@@ -32,7 +34,8 @@ class Binding:
     """How the calls of one function become params of its prefix.
 
     Positional, keyword and defaulted arguments come out alike; `**kwargs` are params of their own
-    and `*args` a list under their name.
+    and `*args` a list under their name. What a partial or a method is bound to counts like given
+    arguments.
     """
 
     def __init__(
@@ -42,22 +45,26 @@ class Binding:
         *,
         policy: CachePolicy | None = None,
         exclude: tuple[str, ...] = (),
+        only_arguments: bool = False,
     ) -> None:
+        """`only_arguments` is for what generates for calls that name their params themselves."""
         self.function: Final = function
         self.prefix: Final = check_prefix(prefix)
         self.policy: Final = policy
+        callee = unpack(function)
+        self.name: Final = callee.name
+        self._callee: Final = Callee(function, callee.name) if only_arguments else callee
+        self.signature, self._own_signature = _signatures(self._callee.function)
+        self.is_async: Final = gives_awaitables(function)
+        first = next(iter(self.signature.parameters), "self")
         self.exclude: Final = frozenset(exclude)
-        self.signature: Final = inspect.signature(function)
-        self.is_async: Final = inspect.iscoroutinefunction(function)
-        self.is_method: Final = self._is_method()
-        self.leading: Final = self._leading()
-        unknown = self.exclude - self.signature.parameters.keys()
-        if unknown and not self._takes_any_keyword():
-            msg = (
-                f"exclude names {min(unknown)!r}, which is no parameter of "
-                f"{function.__qualname__}{self.signature}"
-            )
-            raise ConfigError(msg)
+        self._check_exclude()
+        left_out = self.exclude | {first} if is_stateless(self._callee) else self.exclude
+        self._left_out: Final = left_out
+        self.is_method: Final = self._is_method(first)
+        self.fixed: Final = self._fixed()
+        """What it is bound to that counts and may change, by name."""
+        self.leading: Final = self._leading(first)
 
     @lazy
     def codec(self) -> Codec:
@@ -73,21 +80,21 @@ class Binding:
 
     def params(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The params of a call with these arguments, defaults included, `exclude` left out."""
-        bound = self.signature.bind(*args, **kwargs)
+        bound = self._bind(args, kwargs)
         bound.apply_defaults()
         params: dict[str, Any] = {}
         for name, value in bound.arguments.items():
-            kind = self.signature.parameters[name].kind
+            kind = bound.signature.parameters[name].kind
             named = value if kind is inspect.Parameter.VAR_KEYWORD else {name: value}
             clash = params.keys() & named.keys()
             if clash:
                 msg = (
-                    f"param {min(clash)!r} of {self.function.__qualname__} is given twice, as a "
-                    "parameter and in its **kwargs: rename one"
+                    f"param {min(clash)!r} of {self.name} is given twice, as a parameter and in "
+                    "its **kwargs: rename one"
                 )
                 raise KeyParamError(msg)
             params.update(named)
-        return {name: value for name, value in params.items() if name not in self.exclude}
+        return {name: value for name, value in params.items() if name not in self._left_out}
 
     def identity(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], policy: Policy, tenant: str
@@ -101,25 +108,86 @@ class Binding:
             return policy.version
         return version_of_source(self.function)
 
-    def _is_method(self) -> bool:
-        """Whether this is a function in a class body whose first parameter is its object."""
-        outer = self.function.__qualname__.rpartition(".")[0]
-        in_class = bool(outer) and not outer.endswith("<locals>")
-        return in_class and next(iter(self.signature.parameters), None) in ("self", "cls")
+    def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
+        args, kwargs = self._callee.before + args, {**self._callee.keywords, **kwargs}
+        with suppress(TypeError):
+            return self.signature.bind(*args, **kwargs)
+        if self._own_signature is not None:
+            # What is decorated supplies arguments to what it wraps, or takes more.
+            own = (None,) * min(self.leading, len(args)) + args[self.leading :]
+            with suppress(TypeError):
+                return self._own_signature.bind(*own, **kwargs)
+        return self.signature.bind(*args, **kwargs)
 
-    def _leading(self) -> int:
+    def _fixed(self) -> dict[str, Any]:
+        bound = self._bind_partly()
+        counts = {name: value for name, value in bound.items() if name not in self._left_out}
+        return {} if all(type(value) in _SCALARS for value in counts.values()) else counts
+
+    def _bind_partly(self) -> dict[str, Any]:
+        before, keywords = self._callee.before, self._callee.keywords
+        with suppress(TypeError):
+            return dict(self.signature.bind_partial(*before, **keywords).arguments)
+        return {"*": before, **keywords}
+
+    def _check_exclude(self) -> None:
+        known = set(self.signature.parameters)
+        if self._own_signature is not None:
+            known |= self._own_signature.parameters.keys()
+        unknown = self.exclude - known
+        if unknown and not self._takes_any_keyword():
+            msg = (
+                f"exclude names {min(unknown)!r}, which is no parameter of "
+                f"{self.name}{self.signature}"
+            )
+            raise ConfigError(msg)
+
+    def _is_method(self, first: str) -> bool:
+        """Whether this is a function in a class body whose first parameter is its object."""
+        outer = self.name.rpartition(".")[0]
+        in_class = bool(outer) and not outer.endswith("<locals>")
+        return in_class and self._callee.function is self.function and first in ("self", "cls")
+
+    def _leading(self, first: str) -> int:
         """How many of the first arguments given do not count, and need not be looked at: 0 or 1."""
-        first = next(iter(self.signature.parameters.values()), None)
-        if first is None or first.name not in self.exclude:
+        if self._callee.before or first not in self._left_out:
             return 0
-        is_positional = first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD)
-        # What a decorator passes on may begin with another argument.
-        return int(is_positional and (self.is_method or not hasattr(self.function, "__wrapped__")))
+        kind = self.signature.parameters[first].kind
+        is_positional = kind not in (inspect.Parameter.KEYWORD_ONLY, *_VARIABLE)
+        return int(is_positional and (self.is_method or self._own_signature is None))
 
     def _takes_any_keyword(self) -> bool:
         return any(
             p.kind is inspect.Parameter.VAR_KEYWORD for p in self.signature.parameters.values()
         )
+
+
+_SCALARS: Final = frozenset({str, int, float, bool, bytes, type(None)})
+_VARIABLE: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_ANYTHING: Final = inspect.Signature(
+    [inspect.Parameter("args", _VARIABLE[0]), inspect.Parameter("kwargs", _VARIABLE[1])]
+)
+
+
+def _signatures(function: Callable[..., Any]) -> tuple[inspect.Signature, inspect.Signature | None]:
+    """How calls of a function are bound: as what it wraps says, and, failing that, as itself does.
+
+    One that says all by itself, without `*args` and `**kwargs`, is taken at its word.
+    """
+    followed = _signature(function, follow_wrapped=True) or _ANYTHING
+    if not hasattr(function, "__wrapped__"):
+        return followed, None
+    own = _signature(function, follow_wrapped=False)
+    if own is not None and not any(p.kind in _VARIABLE for p in own.parameters.values()):
+        return own, None
+    return followed, own
+
+
+def _signature(function: Callable[..., Any], *, follow_wrapped: bool) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function, follow_wrapped=follow_wrapped)
+    except ValueError:
+        return None  # of some that are written in C nobody knows
 
 
 def version_of_source(function: Callable[..., Any]) -> str:
@@ -132,9 +200,10 @@ def version_of_source(function: Callable[..., Any]) -> str:
     while isinstance(bare, partial):
         bare = bare.func
     bare = inspect.unwrap(bare)
-    code = getattr(bare, "__code__", None)
+    code = code_of(bare)
     if code is None:
-        msg = f"version='auto' needs a function with a source, and {bare!r} has none: {_WAY_OUT}"
+        name = unpack(bare).name
+        msg = f"version='auto' needs a function with a source, and {name} has none: {_WAY_OUT}"
         raise ConfigError(msg)
     return _version_of_code(_Code(code))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial, update_wrapper
+import types
+from functools import WRAPPER_ASSIGNMENTS, partial, update_wrapper
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from llm_cache.binding import Binding
@@ -161,7 +162,14 @@ class _Awaitable(_Operations):
 def _dressed(function: Any, operations: _Operations) -> Any:  # noqa: ANN401
     """With the name, the documentation and so on of what was decorated, and the operations."""
     binding = operations.shortcuts.binding
-    update_wrapper(function, binding.function)
+    original: Any = binding.function
+    if isinstance(original, types.FunctionType):
+        update_wrapper(function, original)
+    else:
+        there = tuple(name for name in WRAPPER_ASSIGNMENTS if hasattr(original, name))
+        update_wrapper(function, original, there, ())  # the attributes of an object are its own
+        function.__qualname__ = binding.name
+        function.__name__ = binding.name.rpartition(".")[2]
     for name in OPERATIONS:
         setattr(function, name, getattr(operations, name))
     function.llm_cache_binding = binding

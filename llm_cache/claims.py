@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from llm_cache.callables import code_of, file_of, innermost
 from llm_cache.errors import PrefixConflictError
 from llm_cache.fork_locks import made_again_in_child
 
@@ -46,12 +45,8 @@ def claim(binding: Binding, *, shared: bool) -> None:
 
     Raises PrefixConflictError if another function has it, and not both are `shared`.
     """
-    function, prefix = binding.function, binding.prefix
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    file = code.co_filename if code else ""
-    # What is typed into a notebook or a prompt has another "file" each time.
-    place = str(Path(file).resolve()) if Path(file).is_file() else "<interactive>"
-    new = _Claim(place, function.__qualname__, shared, binding)
+    prefix, place = binding.prefix, file_of(code_of(innermost(binding.function)))
+    new = _Claim(place, binding.name, shared, binding)
     with _claiming.lock:
         others = tuple(
             held for held in _claims.get(prefix, ()) if (held.file, held.name) != (place, new.name)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, T
 
 from llm_cache.arguments import refuse_argument
 from llm_cache.cached import cached
+from llm_cache.callables import unpack
 from llm_cache.errors import ConfigError
 from llm_cache.keys import check_prefix
 from llm_cache.policy import CachePolicy, check_policy
@@ -125,7 +126,9 @@ def cached_llm_call(
     shared: bool = False,
     cache: LLMCache | None = None,
 ) -> Decorator:
-    """Keeps what a function or a method returns, by its arguments; async or plain.
+    """Keeps what a function returns, by its arguments.
+
+    It works on async and plain functions, methods, partials and objects that can be called.
 
     Args:
         prefix: what kind of content it makes; its own, unless `shared`.
@@ -179,10 +182,10 @@ def _policy(
 
 
 def _refuse_streams(function: Callable[..., Any]) -> None:
-    bare = getattr(function, "__func__", function)
-    if inspect.isasyncgenfunction(bare) or inspect.isgeneratorfunction(bare):
+    callee = unpack(getattr(function, "__func__", function))
+    if inspect.isasyncgenfunction(callee.function) or inspect.isgeneratorfunction(callee.function):
         msg = (
-            f"{bare.__qualname__} yields a stream, which is not kept yet: "
+            f"{callee.name} yields a stream, which is not kept yet: "
             "decorate a function that returns the whole value"
         )
         raise ConfigError(msg)

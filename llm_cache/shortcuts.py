@@ -31,7 +31,7 @@ _WITHOUT_REFERENCES: Final = 2
 
 
 ToldBy: TypeAlias = tuple[Any, ...]
-"""What tells one call from another."""
+"""What tells one call from another: arguments, and what a function is bound to."""
 
 
 class _Known:
@@ -61,7 +61,9 @@ class Shortcuts:
     @property
     def told_by(self) -> Callable[[tuple[Any, ...], dict[str, Any]], ToldBy] | None:
         """What tells the calls of this function apart; None if their arguments do, as they are."""
-        return self._told_by_what_counts if self.binding.leading else None
+        if self.binding.leading:
+            return self._told_by_what_counts
+        return self._told_by_all if self.binding.fixed else None
 
     def from_memory(self, told_by: ToldBy, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
         """The value, if it is fresh in memory; `NOT_IN_MEMORY` if not.
@@ -96,6 +98,9 @@ class Shortcuts:
         view, known = self._recall(self._get_cache().engine, told, args, kwargs)
         generator = partial(self.binding.function, *args, **kwargs)
         return Call.of(known.identity, generator, view.policy, view.codec, refresh=refresh)
+
+    def _told_by_all(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ToldBy:
+        return args, kwargs, self.binding.fixed
 
     def _told_by_what_counts(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ToldBy:
         # The third keeps a call without the leading argument apart.

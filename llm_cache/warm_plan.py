@@ -163,7 +163,7 @@ def _where(config: CacheConfig, index: int) -> str:
 
 def _planned(engine: Engine, warm_set: WarmSet, where: str, base: Path | None) -> PlannedSet:
     function = _imported(warm_set.generate, where, base)
-    binding = binding_of(function) or Binding(function, warm_set.prefix)
+    binding = binding_of(function) or Binding(function, warm_set.prefix, only_arguments=True)
     if binding.prefix != warm_set.prefix:
         msg = (
             f"{where}: {warm_set.generate} is decorated for the prefix {binding.prefix!r}: "

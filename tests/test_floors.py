@@ -18,6 +18,7 @@ FLOORS = {
     # pure
     "answers": 0,
     "arguments": 0,
+    "callables": 0,
     "canonical": 0,
     "clocks": 0,
     "codec": 0,

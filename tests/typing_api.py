@@ -1,6 +1,7 @@
 """Never run: what type checkers say of the public API."""
 
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, assert_type
 
 from llm_cache import (
@@ -45,14 +46,24 @@ class Lessons:
         return [topic]
 
 
+class Teacher:
+    """An object that can be called."""
+
+    def __call__(self, topic: str) -> str:
+        """A text."""
+        return topic
+
+
 async def methods(lessons: Lessons) -> None:
-    """Methods are bound, and so are their operations."""
+    """Methods are bound, and so are their operations; objects and partials can be decorated."""
     assert_type(await lessons.lesson("sums"), str)
     assert_type(lessons.exercise("sums"), list[str])
     assert_type(lessons.exercise.key("sums"), str)
     assert_type(await lessons.lesson.peek("sums"), Entry | None)
     assert_type(Lessons.exercise(lessons, "sums"), list[str])
     lessons.exercise(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(cached_llm_call("teacher")(Teacher())("sums"), str)
+    assert_type(cached_llm_call("bound")(partial(len, "sums"))(), int)
 
 
 def takes_async(function: CachedAsyncFunction[[str], str]) -> None:
