@@ -38,6 +38,7 @@ FLOORS = {
     "returns": 0,
     "savings": 0,
     "units": 0,
+    "writes": 0,
     "zstd": 0,
     # what the settings, the stores and calls are made of
     "binding": 1,
