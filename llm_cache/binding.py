@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.callables import Callee, code_of, gives_awaitables, is_stateless, unpack
+from llm_cache.closures import Closure
 from llm_cache.errors import ConfigError, KeyParamError
 from llm_cache.keys import Identity, canonical_params, check_prefix
 from llm_cache.lazy import lazy
@@ -35,7 +36,7 @@ class Binding:
 
     Positional, keyword and defaulted arguments come out alike; `**kwargs` are params of their own
     and `*args` a list under their name. What a partial or a method is bound to counts like given
-    arguments.
+    arguments, and so do the plain values that the function closes over, by their names.
     """
 
     def __init__(
@@ -57,6 +58,12 @@ class Binding:
         self.signature, self._own_signature = _signatures(self._callee.function)
         self.is_async: Final = gives_awaitables(function)
         first = next(iter(self.signature.parameters), "self")
+        self.closure: Final = Closure(
+            None if only_arguments else self._callee.function,
+            exclude=exclude,
+            taken=self.signature.parameters,
+            bound=self._object_bound_to(first),
+        )
         self.exclude: Final = frozenset(exclude)
         self._check_exclude()
         left_out = self.exclude | {first} if is_stateless(self._callee) else self.exclude
@@ -76,31 +83,42 @@ class Binding:
 
         Raises TypeError if the function does not take them, KeyParamError if one cannot be keyed.
         """
-        return canonical_params(self.params(args, kwargs))
+        return canonical_params(self.params(args, kwargs, self.closure.values()))
 
-    def params(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """The params of a call with these arguments, defaults included, `exclude` left out."""
+    def params(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], closed: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The params of a call: defaults and what is `closed` over included, `exclude` left out."""
         bound = self._bind(args, kwargs)
         bound.apply_defaults()
-        params: dict[str, Any] = {}
+        params = dict(closed)
         for name, value in bound.arguments.items():
             kind = bound.signature.parameters[name].kind
             named = value if kind is inspect.Parameter.VAR_KEYWORD else {name: value}
             clash = params.keys() & named.keys()
             if clash:
                 msg = (
-                    f"param {min(clash)!r} of {self.name} is given twice, as a parameter and in "
-                    "its **kwargs: rename one"
+                    f"param {min(clash)!r} of {self.name} is given twice, as a parameter or a "
+                    "variable it closes over and in its **kwargs: rename one"
                 )
                 raise KeyParamError(msg)
             params.update(named)
         return {name: value for name, value in params.items() if name not in self._left_out}
 
     def identity(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], policy: Policy, tenant: str
+        self,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        policy: Policy,
+        tenant: str,
+        closed: Mapping[str, Any] | None = None,
     ) -> Identity:
-        """What identifies a call with these arguments. Raises as `params_json` does."""
-        return Identity(self.prefix, self.params_json(args, kwargs), self.version(policy), tenant)
+        """What identifies a call with these arguments. Raises as `params_json` does.
+
+        `closed` are the values it closes over, where they have been read.
+        """
+        params = self.params(args, kwargs, self.closure.values() if closed is None else closed)
+        return Identity(self.prefix, canonical_params(params), self.version(policy), tenant)
 
     def version(self, policy: Policy) -> str:
         """The version under a policy, with `auto` worked out."""
@@ -131,16 +149,21 @@ class Binding:
         return {"*": before, **keywords}
 
     def _check_exclude(self) -> None:
-        known = set(self.signature.parameters)
+        known = self.signature.parameters.keys() | self.closure.names
         if self._own_signature is not None:
             known |= self._own_signature.parameters.keys()
         unknown = self.exclude - known
         if unknown and not self._takes_any_keyword():
             msg = (
                 f"exclude names {min(unknown)!r}, which is no parameter of "
-                f"{self.name}{self.signature}"
+                f"{self.name}{self.signature}, nor closed over by it"
             )
             raise ConfigError(msg)
+
+    def _object_bound_to(self, first: str) -> dict[str, object]:
+        if not self._callee.is_bound or is_stateless(self._callee):
+            return {}
+        return {first: self._callee.before[0]}
 
     def _is_method(self, first: str) -> bool:
         """Whether this is a function in a class body whose first parameter is its object."""

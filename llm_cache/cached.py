@@ -7,7 +7,6 @@ from functools import WRAPPER_ASSIGNMENTS, partial, update_wrapper
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from llm_cache.binding import Binding
-from llm_cache.claims import claim
 from llm_cache.engine import NOT_IN_MEMORY
 from llm_cache.methods import OPERATIONS, CachedClassMethod, CachedMethod
 from llm_cache.process import get_cache
@@ -49,7 +48,7 @@ def cached(
     bare: Callable[..., Any] = inner if is_of_class else function
     binding = Binding(bare, prefix, policy=policy, exclude=exclude)
     operations = (_Awaitable if binding.is_async else _Blocking)(binding, cache)
-    claim(binding, shared=shared)
+    operations.shortcuts.claim(shared=shared)
     plain = _dressed(operations.function(), operations)
     if is_of_class or binding.is_method:
         return _dressed((CachedClassMethod if is_of_class else CachedMethod)(plain), operations)

@@ -126,7 +126,7 @@ def cached_llm_call(
     shared: bool = False,
     cache: LLMCache | None = None,
 ) -> Decorator:
-    """Keeps what a function returns, by its arguments.
+    """Keeps what a function returns, by its arguments and what it closes over.
 
     It works on async and plain functions, methods, partials and objects that can be called.
 
@@ -136,7 +136,8 @@ def cached_llm_call(
         ttl_hours: the same as a number of hours.
         policy: the same and more; `ttl` goes before it. A `[prefixes.X]` in `cache.toml` goes
             before both.
-        exclude: parameters that do not change the answer (`self`, a client): not in the key.
+        exclude: parameters, and variables the function closes over, that do not change the answer
+            (`self`, a client): not in the key.
         shared: lets several functions use this prefix; they then share answers for equal params.
         cache: the cache to use; `get_cache()`, looked up at each call, if left out.
 
@@ -146,7 +147,7 @@ def cached_llm_call(
     Raises:
         PrefixError: the prefix is not allowed.
         PrefixConflictError: another function has this prefix, and not both are `shared`.
-        ConfigError: a duration or another argument is wrong, or `exclude` names no parameter.
+        ConfigError: a duration or another argument is wrong, or `exclude` names nothing there is.
 
     Example:
         >>> @cached_llm_call("intro_page", ttl="7d")

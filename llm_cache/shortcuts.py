@@ -8,6 +8,7 @@ from functools import partial
 from marshal import dumps
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from llm_cache.claims import claim
 from llm_cache.engine import NOT_IN_MEMORY
 from llm_cache.steps import Call
 
@@ -31,7 +32,8 @@ _WITHOUT_REFERENCES: Final = 2
 
 
 ToldBy: TypeAlias = tuple[Any, ...]
-"""What tells one call from another: arguments, and what a function is bound to."""
+"""What tells one call from another: arguments, and what the function closes over."""
+_NOTHING: Final[dict[str, Any]] = {}
 
 
 class _Known:
@@ -57,19 +59,31 @@ class Shortcuts:
         self.binding: Final = binding
         self._get_cache: Final = get_cache
         self._views: dict[Scope, _View] = {}
+        self._is_shared = False
+        self._is_claimed = True
+
+    def claim(self, *, shared: bool) -> None:
+        """Claims the prefix for the function. Raises as `claims.claim`."""
+        self._is_shared = shared
+        claim(self, shared=shared)
+        # What is not there yet when a function is decorated is compared when it is first called.
+        self._is_claimed = self.binding.closure.is_complete
 
     @property
     def told_by(self) -> Callable[[tuple[Any, ...], dict[str, Any]], ToldBy] | None:
         """What tells the calls of this function apart; None if their arguments do, as they are."""
         if self.binding.leading:
             return self._told_by_what_counts
-        return self._told_by_all if self.binding.fixed else None
+        if self.binding.closure.is_empty and not self.binding.fixed:
+            return None
+        return self._told_by_all
 
     def from_memory(self, told_by: ToldBy, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
         """The value, if it is fresh in memory; `NOT_IN_MEMORY` if not.
 
         Raises TypeError if the function does not take the arguments, KeyParamError if one cannot
-        be keyed, TenantRequiredError if there has to be a tenant and there is none.
+        be keyed, TenantRequiredError if there has to be a tenant and there is none,
+        PrefixConflictError if another function has the prefix.
         """
         # As `_recall` and `_view`, in place: this is the way of every hit.
         engine = self._get_cache().engine
@@ -100,11 +114,13 @@ class Shortcuts:
         return Call.of(known.identity, generator, view.policy, view.codec, refresh=refresh)
 
     def _told_by_all(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ToldBy:
-        return args, kwargs, self.binding.fixed
+        return args, kwargs, self.binding.closure.values(), self.binding.fixed
 
     def _told_by_what_counts(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ToldBy:
-        # The third keeps a call without the leading argument apart.
-        return (args[1:], kwargs, None) if args else (args, kwargs)
+        closure = self.binding.closure
+        closed = _NOTHING if closure.is_empty else closure.values()
+        # The fourth keeps a call without the leading argument apart.
+        return (args[1:], kwargs, closed, None) if args else (args, kwargs, closed)
 
     def _recall(
         self, engine: Engine, told_by: ToldBy, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -119,14 +135,23 @@ class Shortcuts:
             call = dumps(told_by, _WITHOUT_REFERENCES)
             known = view.known.get(call)
         if known is None:
-            known = _Known(self.binding.identity(args, kwargs, view.policy, view.tenant))
+            known = self._learn(view, told_by, args, kwargs)
             if call is not None and len(call) <= LONGEST_CALL_BYTES and not _has_buffer(told_by):
                 if len(view.known) >= REMEMBERED_AT_MOST:
                     view.known.clear()
                 view.known[call] = known
         return view, known
 
+    def _learn(
+        self, view: _View, told_by: ToldBy, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> _Known:
+        # They are read once: what is remembered is what the key was made of.
+        closed = told_by[2] if len(told_by) > 2 else _NOTHING  # noqa: PLR2004
+        return _Known(self.binding.identity(args, kwargs, view.policy, view.tenant, closed))
+
     def _view(self, engine: Engine) -> _View:
+        if not self._is_claimed:
+            self.claim(shared=self._is_shared)
         scope = engine.scopes.identified()
         policy = engine.policies.resolve(
             self.binding.prefix, decorator=self.binding.policy, mode_in_block=scope.mode

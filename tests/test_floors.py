@@ -43,6 +43,7 @@ FLOORS = {
     # what the settings, the stores and calls are made of
     "binding": 1,
     "claims": 1,
+    "closures": 1,
     "config": 1,
     "config.*": 1,
     "events": 1,

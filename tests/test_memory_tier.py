@@ -347,7 +347,7 @@ CHANGES = {
 def function_over(cache, text):
     """A decorated function whose calls share the entries of `get`."""
 
-    @cached_llm_call("p", shared=True, cache=cache)
+    @cached_llm_call("p", shared=True, cache=cache, exclude=("text",))
     def make(n: int) -> str:
         return text
 

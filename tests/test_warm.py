@@ -189,7 +189,7 @@ async def test_an_interruption_keeps_what_was_made(tmp_path, monkeypatch):
 
     with LLMCache(tmp_path) as cache:
 
-        @cached_llm_call("p", cache=cache)
+        @cached_llm_call("p", cache=cache, exclude=("hangs",))
         async def text(n: int) -> str:
             if n == 3 and hangs[0]:
                 reached.set()
@@ -299,7 +299,7 @@ async def test_what_is_past_its_ttl_is_made_now(tmp_path, monkeypatch, fails):
     now, broken = [1_800_000_000.0], [False]
     with LLMCache(tmp_path, clock=lambda: now[0]) as cache:
 
-        @cached_llm_call("p", cache=cache, policy=policy)
+        @cached_llm_call("p", cache=cache, policy=policy, exclude=("broken", "now"))
         async def text() -> float:
             if broken[0]:
                 raise RuntimeError

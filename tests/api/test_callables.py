@@ -186,7 +186,7 @@ def test_an_object_with_a_key():
 
 
 def test_an_object_without_a_key():
-    """Is refused as a method's is, with the way out."""
+    """Is refused as a method's is, with the way out; two of them at once conflict."""
 
     class Client:
         def __init__(self, name):
@@ -198,6 +198,8 @@ def test_an_object_without_a_key():
     first = cached_llm_call("p")(Client("a"))
     with pytest.raises(KeyParamError, match=r"'self'.*exclude=\('self',\)"):
         first("x")
+    with pytest.raises(PrefixConflictError, match=r"exclude=\('self',\)"):
+        cached_llm_call("p")(Client("b"))
     assert cached_llm_call("q", exclude=("self",))(Client("b"))("x") == "b x"
 
 

@@ -206,13 +206,14 @@ def test_a_method_that_forgets_to_exclude_self():
 
 def test_two_functions_cannot_have_one_prefix():
     """Unless both say that they share it."""
-    cached_llm_call("p")(test_a_plain_function)
+    first = cached_llm_call("p")(test_a_plain_function)
     with pytest.raises(PrefixConflictError, match="shared=True to both"):
         cached_llm_call("p")(test_methods)
     with pytest.raises(PrefixConflictError):
         cached_llm_call("p", shared=True)(test_methods)
-    cached_llm_call("q", shared=True)(test_a_plain_function)
+    sharing = cached_llm_call("q", shared=True)(test_a_plain_function)
     cached_llm_call("q", shared=True)(test_methods)
+    del first, sharing
 
 
 def test_a_reloaded_function_takes_its_prefix_over(tmp_path, monkeypatch):

@@ -30,14 +30,14 @@ class Asker:
         self._is_async = way in ("get_or_generate", "decorated")
         if way == "decorated":
 
-            @cached_llm_call("p", cache=cache, policy=policy)
+            @cached_llm_call("p", cache=cache, policy=policy, exclude=("self",))
             async def page(n):
                 return self._generate()
 
             self.page = page
         elif way == "decorated_sync":
 
-            @cached_llm_call("p", cache=cache, policy=policy)
+            @cached_llm_call("p", cache=cache, policy=policy, exclude=("self",))
             def page_sync(n):
                 return self._generate()
 
