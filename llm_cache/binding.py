@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.callables import Callee, code_of, gives_awaitables, is_stateless, unpack
 from llm_cache.closures import Closure
-from llm_cache.errors import ConfigError, KeyParamError
+from llm_cache.errors import ConfigError, KeyParamError, PrefixConflictError
 from llm_cache.keys import Identity, canonical_params, check_prefix
 from llm_cache.lazy import lazy
 from llm_cache.policy import AUTO_VERSION
@@ -72,6 +72,8 @@ class Binding:
         self.fixed: Final = self._fixed()
         """What it is bound to that counts and may change, by name."""
         self.leading: Final = self._leading(first)
+        self.superseded_by: str | None = None
+        """Why its calls are answered no more; for `PrefixConflictError`."""
 
     @lazy
     def codec(self) -> Codec:
@@ -115,8 +117,11 @@ class Binding:
     ) -> Identity:
         """What identifies a call with these arguments. Raises as `params_json` does.
 
-        `closed` are the values it closes over, where they have been read.
+        `closed` are the values it closes over, where they have been read. PrefixConflictError if
+        another function has the prefix by now.
         """
+        if self.superseded_by is not None:
+            raise PrefixConflictError(self.superseded_by)
         params = self.params(args, kwargs, self.closure.values() if closed is None else closed)
         return Identity(self.prefix, canonical_params(params), self.version(policy), tenant)
 

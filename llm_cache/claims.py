@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from llm_cache.callables import code_of, file_of, innermost
+from llm_cache.callables import INTERACTIVE, code_of, file_of, innermost
 from llm_cache.errors import PrefixConflictError
 from llm_cache.fork_locks import made_again_in_child
 
 if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
     from llm_cache.binding import Binding
 
 
@@ -24,6 +27,9 @@ class Claimant(Protocol):
         """How its calls are keyed."""
         ...
 
+    def forget(self) -> None:
+        """Forgets what it knows of calls, so that the next one is bound anew."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Claim:
@@ -32,6 +38,8 @@ class _Claim:
     claimant: weakref.ref[Claimant]
     file: str
     name: str
+    spec: ModuleSpec | None
+    """That of its module when it was decorated; a reload gives the module another one."""
     is_shared: bool
 
 
@@ -54,11 +62,15 @@ _claiming: Final = _Claiming()
 def claim(claimant: Claimant, *, shared: bool) -> None:
     """Notes whose prefix it is. A function that is gone claims nothing.
 
+    What was defined when a module or a notebook's cell ran before gives way to what is defined now;
+    where it is not the same function, it raises PrefixConflictError from its next call on.
+
     Raises PrefixConflictError if another function has it, and not both are `shared`.
     """
     binding = claimant.binding
     file = file_of(code_of(innermost(binding.function)))
-    new = _Claim(weakref.ref(claimant), file, binding.name, shared)
+    spec = _namespace(claimant).get("__spec__")
+    new = _Claim(weakref.ref(claimant), file, binding.name, spec, shared)
     conflict = _enter(new, claimant)
     if conflict is not None:
         gc.collect()  # what holds itself, like a factory's functions, may only look alive
@@ -78,7 +90,7 @@ def bindings_of(prefix: str) -> list[Binding]:
     return [
         claimant.binding
         for index, (held, claimant) in enumerate(there)
-        if not any(_is_defined_again(held, claimant, newer) for newer, _ in there[index + 1 :])
+        if not any(_is_defined_again(held, claimant, *newer) for newer in there[index + 1 :])
     ]
 
 
@@ -86,16 +98,23 @@ def _enter(new: _Claim, claimant: Claimant) -> str | None:
     """Notes a claim, or says with which other it conflicts."""
     prefix = claimant.binding.prefix
     kept: list[_Claim] = []
+    superseded: list[tuple[Claimant, str]] = []
     with _claiming.lock:
         for held in _claims.get(prefix, ()):
             other = held.claimant()
             if other is None or other is claimant:
                 continue
             conflict = _conflict(prefix, held, other, new, claimant)
-            if conflict is not None:
+            if conflict is None:
+                kept.append(held)
+            elif _is_of_an_earlier_run(held, other, new, _namespace(claimant)):
+                superseded.append((other, _superseded(prefix, held, new)))
+            else:
                 return conflict
-            kept.append(held)
         _claims[prefix] = (*kept, new)
+    for other, message in superseded:
+        other.binding.superseded_by = message
+        other.forget()
     return None
 
 
@@ -128,7 +147,42 @@ def _conflict(
     )
 
 
-def _is_defined_again(held: _Claim, claimant: Claimant, newer: _Claim) -> bool:
+def _is_defined_again(
+    held: _Claim, claimant: Claimant, newer: _Claim, newer_claimant: Claimant
+) -> bool:
     """Whether a newer function is the same; of a factory's there may be many at once."""
-    is_same = (held.file, held.name) == (newer.file, newer.name)
-    return is_same and "<" not in held.name and claimant.binding.closure.is_empty
+    if (held.file, held.name) != (newer.file, newer.name):
+        return False
+    is_alone = "<" not in held.name and claimant.binding.closure.is_empty
+    namespace = _namespace(newer_claimant)
+    return is_alone or _is_of_an_earlier_run(held, claimant, newer, namespace)
+
+
+def _superseded(prefix: str, held: _Claim, new: _Claim) -> str:
+    return (
+        f"prefix {prefix!r} belonged to {held.name} of {held.file} until that was run again, and "
+        f"belongs to {new.name} of {new.file} now: call that one, or give each its own prefix"
+    )
+
+
+def _is_of_an_earlier_run(
+    held: _Claim, other: Claimant, new: _Claim, namespace: dict[str, Any]
+) -> bool:
+    """Whether what defined a function has been run again since, and so replaced it.
+
+    `namespace` is that of the new one.
+    """
+    old_namespace = _namespace(other)
+    spec = old_namespace.get("__spec__")
+    if held.file == INTERACTIVE and spec is None:
+        return True
+    if old_namespace is namespace:
+        return spec is not held.spec
+    module = sys.modules.get(old_namespace.get("__name__", ""))
+    return held.file == new.file and module is not None and vars(module) is not old_namespace
+
+
+def _namespace(claimant: Claimant) -> dict[str, Any]:
+    """What is global to a function."""
+    namespace: dict[str, Any] = getattr(innermost(claimant.binding.function), "__globals__", {})
+    return namespace

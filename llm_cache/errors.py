@@ -36,7 +36,11 @@ class PrefixError(CacheError, ValueError):
 
 
 class PrefixConflictError(CacheError):
-    """Two different functions of this process claim the same prefix without `shared=True`."""
+    """Two different functions of this process claim the same prefix without `shared=True`.
+
+    Raised when decorating; when calling, if it shows only then, or if the module or the cell of the
+    function was run again and defines another one for the prefix now.
+    """
 
 
 class RecursiveGenerationError(CacheError, RuntimeError):

@@ -69,6 +69,10 @@ class Shortcuts:
         # What is not there yet when a function is decorated is compared when it is first called.
         self._is_claimed = self.binding.closure.is_complete
 
+    def forget(self) -> None:
+        """Forgets what is known of calls."""
+        self._views = {}
+
     @property
     def told_by(self) -> Callable[[tuple[Any, ...], dict[str, Any]], ToldBy] | None:
         """What tells the calls of this function apart; None if their arguments do, as they are."""
