@@ -36,6 +36,7 @@ FLOORS = {
     "policy": 0,
     "policy_table": 0,
     "returns": 0,
+    "sameness": 0,
     "savings": 0,
     "units": 0,
     "writes": 0,
