@@ -31,6 +31,7 @@ FLOORS = {
     "exchange_fields": 0,
     "gates": 0,
     "keys": 0,
+    "lambdas": 0,
     "lazy": 0,
     "fork_locks": 0,
     "notices": 0,
