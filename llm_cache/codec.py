@@ -1,64 +1,73 @@
 """A value to bytes and back, the same or not at all.
 
 Values are JSON, validated back into the function's return type by pydantic where it has one;
-nothing stored is ever executed. `encode` decodes what it wrote and compares, type and value: what
-would come back as anything else is refused here, so that it is never pinned.
+nothing stored is ever executed. `encode` decodes what it wrote and compares, type, value and state:
+what would come back as anything else is refused here, so that it is never pinned.
 
-The encoding's name says how to read a body back: `json` (orjson) or `json-wide` (the standard
-library's, for ints over 64 bits, NaN and lone surrogates), then `+zlib` if it is compressed.
+The encoding's name says how to read a body back, then `+zlib` if it is compressed:
+
+    json         JSON, read by orjson; plain, or validated into the return type
+    json-wide    the same by the standard library, for ints over 64 bits, NaN, lone surrogates
+    json-beside  what plain JSON loses of objects (which fields were set, private and further
+                 attributes) beside it, as `[length, [[path, state], ...], JSON]`
+    json-tree    what plain JSON brings back changed, all types named: see `tree`
 """
 
 from __future__ import annotations
 
-import dataclasses
-import datetime as dt
-import decimal
-import enum
 import functools
 import json
-import sys
-import zlib
-from collections.abc import Collection, Iterator, Mapping
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
+from llm_cache import tree
+from llm_cache.annotations import portable
+from llm_cache.classes import Classes, type_text
 from llm_cache.lazy import lazy
+from llm_cache.objects import check, is_instance
+from llm_cache.packing import (
+    BESIDE,
+    COMPRESSED,
+    FORMATS,
+    JSON,
+    LARGEST_VALUE_BYTES,
+    TREE,
+    WIDE,
+    DecodeError,
+    Encoded,
+    TooLargeError,
+    pack,
+    pack_beside,
+    split_beside,
+    unpack,
+)
+from llm_cache.refusals import NotStorable, refusal_of_streams, told
+from llm_cache.sameness import is_same
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel, TypeAdapter
+    from collections.abc import Callable
 
-COMPRESS_FROM_BYTES: Final = 2048
-LARGEST_VALUE_BYTES: Final = 64 * 1024 * 1024
-"""No value is written or unpacked beyond this: a small bomb must not fill the memory."""
-_RULES: Final = ("maxlen", "default_factory")
-"""Attributes of collections (deque, defaultdict) that JSON knows nothing of."""
-FORMATS: Final = ("json", "json-wide")
-COMPRESSED: Final = "+zlib"
+    from pydantic import TypeAdapter
+
+__all__ = [
+    "COMPRESSED",
+    "FORMATS",
+    "LARGEST_VALUE_BYTES",
+    "SHOWN",
+    "UNTYPED",
+    "Codec",
+    "DecodeError",
+    "Encoded",
+    "NotStorable",
+    "codec_for",
+    "is_immutable",
+    "pack",
+    "unpack",
+    "untyped_since",
+]
+
 _IMMUTABLE: Final = frozenset({str, int, float, bool, type(None)})
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A value ready for a store; `value_bytes` is its size before compression."""
-
-    body: bytes
-    encoding: str
-    value_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class NotStorable:
-    """A value that cannot be kept, and why; `kind` is that in two words, to be counted by."""
-
-    reason: str
-    kind: str = "not the same"
-
-
-class DecodeError(Exception):
-    """A body does not hold a value of the type that was asked for."""
 
 
 class Codec(Protocol):
@@ -93,43 +102,74 @@ def codec_for(returned: object) -> Codec:
 class _Untyped:
     """Any JSON value, as itself."""
 
+    def __init__(self, way_out: str = "annotate the function's return type") -> None:
+        self._way_out = way_out
+
     def encode(self, value: object) -> Encoded | NotStorable:
-        refusal = _refusal_of_streams(value)
+        refusal = refusal_of_streams(value)
         if refusal is not None:
             return refusal
-        for encoding, dump in (("json", _dump), ("json-wide", _dump_wide)):
+        for encoding, dump in ((JSON, _dump), (WIDE, _dump_wide)):
             try:
                 encoded = pack(dump(value), encoding)
                 same = is_same(self.decode(encoded.body, encoded.encoding), value)
+            except TooLargeError as error:
+                return NotStorable(str(error))
             except (TypeError, ValueError, RecursionError, DecodeError) as error:
-                refusal = refusal or NotStorable(f"a {_type_name(value)} is not JSON: {error}")
+                why = told(error)
+                refusal = refusal or NotStorable(
+                    f"a {_type_name(value)} is not JSON ({why}): {self._way_out}"
+                )
                 continue
             if same:
                 return encoded
         return refusal or NotStorable(
-            f"a {_type_name(value)} would not come back the same from JSON: "
-            "annotate the function's return type"
+            f"a {_type_name(value)} would not come back the same from JSON: {self._way_out}"
         )
 
     def decode(self, body: bytes, encoding: str) -> Any:  # noqa: ANN401
-        return _load(body, encoding)
+        raw, form = unpack(body, encoding), encoding.removesuffix(COMPRESSED)
+        if form in (BESIDE, TREE):
+            msg = "what is stored has a type, and the function that was asked has none"
+            raise DecodeError(msg)
+        return _load(raw, form)
+
+
+class _Shown(_Untyped):
+    """Any value for a reader, as plain JSON: what was stored of a type, too."""
+
+    def decode(self, body: bytes, encoding: str) -> Any:  # noqa: ANN401
+        raw, form = unpack(body, encoding), encoding.removesuffix(COMPRESSED)
+        if form == BESIDE:
+            return _load(split_beside(raw)[1])
+        if form == TREE:
+            return _read(tree.shown, _load(raw))
+        return _load(raw, form)
 
 
 class _Exact(_Untyped):
     """A plain JSON type, checked when it is read."""
 
     def __init__(self, exact: type) -> None:
+        super().__init__()
         self._exact = exact
 
     def encode(self, value: object) -> Encoded | NotStorable:
-        if type(value) is not self._exact:
-            expected = self._exact.__name__
-            return NotStorable(f"its type is {_type_name(value)}, its return type {expected}")
-        return super().encode(value)
+        if type(value) is self._exact:
+            return super().encode(value)
+        if self._exact is str and isinstance(value, str) and not getattr(value, "__dict__", None):
+            # The return type promises a str: what is more than that is not kept.
+            return super().encode(str.__str__(value))
+        if self._exact is float and type(value) is int:
+            return pack(orjson.dumps(_NO_CLASSES.write(value)), TREE)
+        expected = self._exact.__name__
+        return NotStorable(f"its type is {_type_name(value)}, its return type {expected}")
 
     def decode(self, body: bytes, encoding: str) -> Any:  # noqa: ANN401
-        value = _load(body, encoding)
-        if type(value) is not self._exact:
+        raw, form = unpack(body, encoding), encoding.removesuffix(COMPRESSED)
+        value = _read(_NO_CLASSES.build, _load(raw)) if form == TREE else _load(raw, form)
+        is_whole = form == TREE and self._exact is float and type(value) is int
+        if type(value) is not self._exact and not is_whole:
             msg = f"a {_type_name(value)} is stored where a {self._exact.__name__} was asked for"
             raise DecodeError(msg)
         return value
@@ -145,38 +185,103 @@ class _Typed:
     def _adapter(self) -> TypeAdapter[Any]:
         from pydantic import TypeAdapter
 
-        return TypeAdapter[Any](self._returned)
+        return TypeAdapter[Any](portable(self._returned))
+
+    @lazy
+    def _classes(self) -> Classes:
+        return Classes(self._returned)
+
+    @lazy
+    def _tree(self) -> tree.Tree:
+        return tree.Tree(self._classes)
 
     def encode(self, value: object) -> Encoded | NotStorable:
-        refusal = _refusal_of_streams(value)
+        refusal = refusal_of_streams(value)
         if refusal is not None:
             return refusal
         try:
-            raw = self._adapter.dump_json(value, by_alias=True, round_trip=True, warnings=False)
-            encoded = pack(raw, "json")
-            came_back = self.decode(encoded.body, encoded.encoding)
-            if is_same(came_back, value):
-                return encoded
-        except Exception as error:  # noqa: BLE001 - serialisers and validators are the user's code
-            return NotStorable(f"a {_type_name(value)} is not its return type {self}: {error}")
+            self._adapter  # noqa: B018 - an annotation may be anything
+        except Exception as error:  # noqa: BLE001 - pydantic's, or of a class of the user's
+            way_out = "return a model, a dataclass or plain values"
+            return NotStorable(f"pydantic knows no type {self} ({told(error)}): {way_out}")
+        why = ""
+        for write in (self._plain, self._whole):
+            try:
+                encoded = write(value)
+                if encoded is not None:
+                    return encoded
+            except TooLargeError as error:
+                return NotStorable(str(error))
+            except tree.UnwritableError as error:
+                why = str(error)
+            except Exception as error:  # noqa: BLE001 - serialisers and validators are the user's code
+                why = why or f"return what this type says ({told(error, self._classes)})"
+        why = why or "return what JSON can tell apart"
+        kind = _type_name(value)
         return NotStorable(
-            f"a {_type_name(value)} would come back as a {_type_name(came_back)} or changed "
-            f"under the return type {self}"
+            f"a {kind} would not come back the same as its return type {self}: {why}"
         )
+
+    def _plain(self, value: object) -> Encoded | None:
+        """As plain JSON, with what that lacks beside it; None if it lacks more."""
+        raw = self._adapter.dump_json(value, by_alias=True, round_trip=True, warnings=False)
+        encoded = pack(raw, JSON)
+        came_back = self._read(encoded)
+        if is_same(came_back, value):
+            return encoded
+        beside = tree.write_beside_by_path(self._tree, came_back, value)
+        if not beside:
+            return None
+        encoded = pack_beside(orjson.dumps(beside), raw)
+        return self._checked(encoded, value)
+
+    def _whole(self, value: object) -> Encoded | None:
+        """As a tree of all its parts."""
+        return self._checked(pack(orjson.dumps(self._tree.write(value)), TREE), value)
+
+    def _checked(self, encoded: Encoded, value: object) -> Encoded | None:
+        return encoded if is_same(self._read(encoded), value) else None
+
+    def _read(self, encoded: Encoded) -> Any:  # noqa: ANN401 - the caller's own type
+        return self._value_of(unpack(encoded.body, encoded.encoding), encoded.encoding)
+
+    def _value_of(self, raw: bytes, encoding: str) -> Any:  # noqa: ANN401
+        form = encoding.removesuffix(COMPRESSED)
+        if form == BESIDE:
+            beside, plain = split_beside(raw)
+            value = self._adapter.validate_json(plain)
+            tree.set_beside_by_path(self._tree, value, orjson.loads(beside))
+            return value
+        if form == TREE:
+            value = self._tree.build(orjson.loads(raw))
+            if not is_instance(value, self._returned):
+                check(self._adapter, value)
+            return value
+        return self._adapter.validate_json(raw)
 
     def decode(self, body: bytes, encoding: str) -> Any:  # noqa: ANN401
         raw = unpack(body, encoding)
         try:
-            return self._adapter.validate_json(raw)
-        except Exception as error:
-            msg = f"what is stored is not a {self}: {error}"
-            raise DecodeError(msg) from error
+            return self._value_of(raw, encoding)
+        except Exception as error:  # noqa: BLE001 - validators are the user's code
+            msg = f"what is stored is not a {self} ({told(error, self._classes)})"
+            raise DecodeError(msg) from None
 
     def __str__(self) -> str:
-        return getattr(self._returned, "__name__", None) or str(self._returned)
+        return type_text(self._returned)
 
 
+_NO_CLASSES: Final = tree.Tree(Classes(None))
 UNTYPED: Final[Codec] = _Untyped()
+SHOWN: Final[Codec] = _Shown()
+"""Reads what was stored of any type, to be looked at: as plain JSON."""
+
+
+@functools.lru_cache(maxsize=1000)
+def untyped_since(annotation: str, why: str) -> Codec:
+    """As `UNTYPED`, for a function whose return annotation says nothing; refusals say why."""
+    way_out = f"its return annotation {annotation!r} cannot be resolved ({why})"
+    return _Untyped(f"{way_out}: have the name there at run time, too")
 
 
 @functools.cache
@@ -190,77 +295,6 @@ def _typed_codec(returned: object, _: str) -> Codec:
     return _Typed(returned)
 
 
-def is_same(one: object, other: object) -> bool:
-    """Whether two values are the same in type and value, all the way down."""
-    if type(one) is not type(other):
-        return False
-    items = _items(one)
-    if items is not None:
-        others = cast("list[object]", _items(other))
-        same_rules = all(getattr(one, r, None) == getattr(other, r, None) for r in _RULES)
-        return same_rules and len(items) == len(others) and all(map(is_same, items, others))
-    match one:
-        case float() | decimal.Decimal():
-            return repr(one) == repr(other)
-        case dt.datetime() | dt.time():
-            return _is_same_time(one, cast("dt.datetime", other))
-        case _:
-            return bool(one == other)
-
-
-def _items(value: object) -> list[object] | None:
-    """What a value consists of, in an order of its own; None if it is one thing."""
-    if isinstance(value, str | bytes | bytearray | enum.Enum):
-        return None
-    state = _state(value)
-    if state is not None:
-        return state
-    if isinstance(value, Mapping):
-        pairs = cast("Mapping[object, object]", value).items()
-        return sorted(pairs, key=lambda pair: repr(cast("tuple[object, object]", pair)[0]))
-    if isinstance(value, AbstractSet):
-        return sorted(cast("AbstractSet[object]", value), key=repr)
-    if isinstance(value, Collection):
-        return list(cast("Collection[object]", value))
-    return None
-
-
-def _is_same_time(one: dt.datetime | dt.time, other: dt.datetime | dt.time) -> bool:
-    """JSON holds an offset: no zone with rules of its own, and not the second of two times."""
-    zones = [moment.tzinfo for moment in (one, other) if moment.tzinfo is not None]
-    are_fixed = all(zone.utcoffset(None) is not None for zone in zones)
-    return are_fixed and (one, one.utcoffset(), one.fold) == (other, other.utcoffset(), other.fold)
-
-
-def _state(value: object) -> list[object] | None:
-    """The fields of a dataclass or pydantic model; None for anything else."""
-    if dataclasses.is_dataclass(value):
-        return [getattr(value, field.name) for field in dataclasses.fields(value)]
-    models = sys.modules.get("pydantic.main")
-    if models is None or not isinstance(value, models.BaseModel):
-        return None
-    model = cast("BaseModel", value)
-    # Not getattr: reading a deprecated field warns.
-    fields = [vars(model)[name] for name in type(model).model_fields]
-    return [*fields, model.model_extra, model.__pydantic_private__]
-
-
-def _refusal_of_streams(value: object) -> NotStorable | None:
-    """An iterator would be used up by writing it, and its caller find nothing."""
-    try:
-        return _refusal_inside(value)
-    except Exception as error:  # noqa: BLE001 - collections may be the user's code
-        return NotStorable(f"a {_type_name(value)} cannot be read: {error}")
-
-
-def _refusal_inside(value: object) -> NotStorable | None:
-    if isinstance(value, Iterator):
-        kind = _type_name(cast("object", value))
-        return NotStorable(f"a {kind} can be read only once: return a list")
-    inside = map(_refusal_inside, _items(value) or ())
-    return next((refusal for refusal in inside if refusal is not None), None)
-
-
 def _dump(value: object) -> bytes:
     return orjson.dumps(value)
 
@@ -269,51 +303,19 @@ def _dump_wide(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def pack(raw: bytes, encoding: str) -> Encoded:
-    """A JSON text as it is stored, compressed where that is worth it.
-
-    Raises:
-        ValueError: it is larger than any value that is kept.
-    """
-    if len(raw) > LARGEST_VALUE_BYTES:
-        msg = f"it has {len(raw)} bytes, more than the {LARGEST_VALUE_BYTES} that are kept"
-        raise ValueError(msg)
-    if len(raw) >= COMPRESS_FROM_BYTES:
-        squeezed = zlib.compress(raw)
-        if len(squeezed) < 0.9 * len(raw):
-            return Encoded(squeezed, encoding + COMPRESSED, len(raw))
-    return Encoded(raw, encoding, len(raw))
-
-
-def unpack(body: bytes, encoding: str) -> bytes:
-    """The JSON text in a body; DecodeError if there is none, or a bomb."""
-    if encoding.removesuffix(COMPRESSED) not in FORMATS:
-        msg = f"the encoding {encoding!r} is of a newer release"
-        raise DecodeError(msg)
-    if not encoding.endswith(COMPRESSED):
-        return body
-    stream = zlib.decompressobj()
+def _load(raw: bytes, form: str = JSON) -> Any:  # noqa: ANN401 - any JSON value
     try:
-        raw = stream.decompress(body, LARGEST_VALUE_BYTES)
-    except zlib.error as error:
-        msg = f"the compressed value is damaged: {error}"
-        raise DecodeError(msg) from None
-    if not stream.eof or stream.unused_data:
-        msg = f"the value is cut off, followed by more, or over {LARGEST_VALUE_BYTES} bytes"
-        raise DecodeError(msg)
-    return raw
-
-
-def _load(body: bytes, encoding: str) -> Any:  # noqa: ANN401 - any JSON value
-    raw = unpack(body, encoding)
-    try:
-        return (
-            orjson.loads(raw)
-            if encoding.startswith("json+") or encoding == "json"
-            else json.loads(raw)
-        )
+        return json.loads(raw) if form == WIDE else orjson.loads(raw)
     except (ValueError, RecursionError) as error:
-        msg = f"the value is not JSON: {error}"
+        msg = f"the value is not JSON ({told(error)})"
+        raise DecodeError(msg) from None
+
+
+def _read(read: Callable[[Any], Any], node: object) -> Any:  # noqa: ANN401 - as `read` returns
+    try:
+        return read(node)
+    except Exception as error:  # noqa: BLE001 - whatever a node that was never written leads to
+        msg = f"the value is damaged ({told(error)})"
         raise DecodeError(msg) from None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from llm_cache.codec import UNTYPED, Codec
+from llm_cache.codec import SHOWN, Codec
 from llm_cache.keys import ID_DIGITS
 from llm_cache.params import show_params
 from llm_cache.policy_table import NOTHING, Remembered
@@ -98,7 +98,7 @@ class Entry(EntryInfo):
     """A value as stored, with everything known about it."""
 
     body: bytes = field(kw_only=True, repr=False)
-    codec: Codec = field(default=UNTYPED, kw_only=True, repr=False, compare=False)
+    codec: Codec = field(default=SHOWN, kw_only=True, repr=False, compare=False)
 
     @property
     def value(self) -> object:

@@ -7,12 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from llm_cache import store_calls
-from llm_cache.codec import NotStorable
 from llm_cache.entry import Entry, taken_bytes
 from llm_cache.flights import Abandoned, Failed, Landed
 from llm_cache.gates import reason_not_to_keep
 from llm_cache.leasing import landed_from, take_lease
 from llm_cache.params import stored_params
+from llm_cache.refusals import NotStorable, told
 from llm_cache.savings import Paid, unwrapped
 from llm_cache.steps import Block, Generate, Made, Publish, Read
 
@@ -83,7 +83,7 @@ def _keep(parts: Parts, call: Call, flight: Flight, paid: Paid, stamp: bytes) ->
     try:
         made = new_entry(parts, call, paid)
     except Exception as error:  # noqa: BLE001 - whatever it is, the value is paid for
-        made = NotStorable(f"it cannot be written: {error!r}")
+        made = NotStorable(f"it cannot be written ({told(error)})")
     if isinstance(made, NotStorable):
         return _refused(parts, call, paid, reason or made.kind, made.reason)
     if reason is not None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.arguments import check_amount, check_id, check_keys
 from llm_cache.calls import make_call, with_ttl
-from llm_cache.codec import UNTYPED, NotStorable
+from llm_cache.codec import SHOWN
 from llm_cache.entry import Freshness, freshness_window, judge
 from llm_cache.errors import ConfigError, KeyParamError, StoreError
 from llm_cache.keys import check_prefix, check_tenant
 from llm_cache.policy import Mode
+from llm_cache.refusals import NotStorable
 from llm_cache.removing import remove
 from llm_cache.statistics import statistics
 from llm_cache.store_calls import make_room, note_evictions
@@ -318,4 +319,4 @@ class Management:
                 "a param of that name goes into params={...}"
             )
             raise KeyParamError(msg)
-        return make_call(self.engine, prefix, None, policy, params, named, UNTYPED)
+        return make_call(self.engine, prefix, None, policy, params, named, SHOWN)
