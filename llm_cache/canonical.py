@@ -11,24 +11,29 @@ import math
 import pathlib
 import sys
 import uuid
-from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import orjson
 
+from llm_cache.classes import defined_now
 from llm_cache.errors import KeyParamError
+from llm_cache.sameness import attributes_beside_fields, private_beyond_defaults
+from llm_cache.schemas import has_schema, schema_digest
+from llm_cache.unkeyable import Where, describe, refuse, way_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
 
+    from pydantic import BaseModel
+
 MAX_DEPTH: Final = 200
 """Levels of JSON; orjson itself ends at 254."""
 _TAG: Final = "$"
+_STATE: Final = "$state"
+"""What an object holds beside its fields; a field whose name begins so has a second tag."""
 INT64: Final = range(-(2**63), 2**63)
 """The ints that are written as such. Beyond, Python refuses decimal digits by the thousand, and
 JSON libraries lose them: those are tagged, in hex."""
-
-Where: TypeAlias = tuple[str | int, ...]
-"""The way from the param's name to a value inside it."""
 
 
 def plain_dict(
@@ -42,7 +47,7 @@ def plain_dict(
             if not where:
                 msg = f"a param's name is of the type {kind}: names are str"
                 raise KeyParamError(msg)
-            _refuse(where, f"has a name of the type {kind}", "use str names")
+            refuse(where, f"has a name of the type {kind}", "use str names")
         inside = (*where, name)
         _str(name, inside, depth)
         named[_TAG + name if name.startswith(_TAG) else name] = plain(item, inside, depth)
@@ -52,44 +57,16 @@ def plain_dict(
 def plain(value: object, where: Where, depth: int = 1) -> object:
     """`value` as what orjson writes without losing its type; KeyParamError if there is no such."""
     if depth > MAX_DEPTH:
-        _refuse(
+        refuse(
             where[:1], f"is nested over {MAX_DEPTH} levels deep, or contains itself", "flatten it"
         )
     write = _EXACT.get(type(value)) or _writer_of_kin(value)
     if write is None:
-        _refuse(where, f"is {_describe(value)}, which has no stable value", _way_out(value))
+        refuse(where, f"is {describe(value)}, which has no stable value", way_out(value))
     try:
         return write(value, where, depth)
     except RecursionError:
-        _refuse(where[:1], "is nested too deep for the stack left to this call", "flatten it")
-
-
-def _refuse(where: Where, what: str, way_out: str) -> NoReturn:
-    param, *inside = where
-    path = repr(param)[1:-1] + "".join(f"[{step!r}]" for step in inside)
-    location = f"param {param!r}" + (f" (at {path})" if inside else "")
-    msg = (
-        f"{location} {what}: {way_out}, or keep it out of the key "
-        f"(exclude=({param!r},) on the decorator) if it does not change the answer"
-    )
-    raise KeyParamError(msg) from None  # what led to it may hold the value
-
-
-def _describe(value: object) -> str:
-    if isinstance(value, type):
-        return f"the class {value.__name__}"
-    return f"a {type(value).__name__}"
-
-
-def _way_out(value: object) -> str:
-    if isinstance(value, set | frozenset):
-        return "pass sorted(...) of it"
-    for base in (dict, list, tuple, bytes):
-        if isinstance(value, base):
-            return f"pass {base.__name__}(...) of it"
-    if callable(value):
-        return "pass a name for it"
-    return "pass what of it decides the answer (a str, a number, a dict, a dataclass)"
+        refuse(where[:1], "is nested too deep for the stack left to this call", "flatten it")
 
 
 # Plain JSON
@@ -100,7 +77,7 @@ def _str(value: object, where: Where, _depth: int) -> object:
     try:
         text.encode()
     except UnicodeEncodeError:
-        _refuse(where, "has a lone surrogate, which no text can hold", "remove it")
+        refuse(where, "has a lone surrogate, which no text can hold", "remove it")
     return text
 
 
@@ -112,7 +89,7 @@ def _int(value: object, _where: Where, _depth: int) -> object:
 def _float(value: object, where: Where, _depth: int) -> object:
     number = cast("float", value)
     if not math.isfinite(number):
-        _refuse(where, f"is {number}, which equals nothing stable", "pass None or a number")
+        refuse(where, f"is {number}, which equals nothing stable", "pass None or a number")
     # Python's own shortest form, which is settled; a JSON library's may change with its release.
     return orjson.Fragment(float.__repr__(number))
 
@@ -146,7 +123,7 @@ def _bytes(value: object, _where: Where, _depth: int) -> object:
 def _decimal(value: object, where: Where, _depth: int) -> object:
     number = cast("decimal.Decimal", value)
     if not number.is_finite():
-        _refuse(where, f"is the Decimal {number}", "pass None or a number")
+        refuse(where, f"is the Decimal {number}", "pass None or a number")
     # In a context of our own: the thread's decides between e and E.
     return _tagged("decimal", decimal.Context(capitals=1).to_sci_string(number))
 
@@ -214,8 +191,9 @@ def _named_tuple(value: object, where: Where, depth: int) -> object:
 def _dataclass(value: object, where: Where, depth: int) -> object:
     names = [f.name for f in dataclasses.fields(cast("type", value))]
     _refuse_if_absent(names, [name for name in names if hasattr(value, name)], where)
-    pairs = ((name, getattr(value, name)) for name in names)
-    return _tagged("dataclass", plain_dict(pairs, where, depth + 2), type(value).__name__)
+    fields = plain_dict(((name, getattr(value, name)) for name in names), where, depth + 2)
+    content = _with_state(fields, attributes_beside_fields(value), where, depth)
+    return _tagged("dataclass", content, type(value).__name__)
 
 
 def _model(value: object, where: Where, depth: int) -> object:
@@ -225,13 +203,36 @@ def _model(value: object, where: Where, depth: int) -> object:
     _refuse_if_absent(list(declared), state, where)
     pairs = [(name, state[name]) for name in declared]
     pairs += (getattr(value, "model_extra", None) or {}).items()
-    return _tagged("model", plain_dict(pairs, where, depth + 2), type(value).__name__)
+    fields = plain_dict(pairs, where, depth + 2)
+    private = private_beyond_defaults(cast("BaseModel", value))
+    return _tagged("model", _with_state(fields, private, where, depth), type(value).__name__)
+
+
+def _with_state(
+    fields: dict[str, object], beside: dict[str, object], where: Where, depth: int
+) -> dict[str, object]:
+    """Fields, with what an object holds beside them; without such they are written as ever."""
+    if not beside:
+        return fields
+    return {**fields, _STATE: plain_dict(beside.items(), where, depth + 3)}
 
 
 def _refuse_if_absent(names: list[str], present: Container[str], where: Where) -> None:
     absent = [name for name in names if name not in present]
     if absent:
-        _refuse(where, f"lacks its field {absent[0]!r}", "set it")
+        refuse(where, f"lacks its field {absent[0]!r}", "set it")
+
+
+def _class(value: object, where: Where, _depth: int) -> object:
+    """A class: by what values it takes, where it says so, else by its full name."""
+    cls = cast("type", value)
+    if not has_schema(cls):
+        return _tagged("class", f"{cls.__module__}.{cls.__qualname__}", cls.__name__)
+    try:
+        return _tagged("class", schema_digest(cls), cls.__name__)
+    except Exception as error:  # noqa: BLE001 - pydantic's, or of a class of the user's
+        what = f"is the class {cls.__name__}, which has no JSON schema ({type(error).__name__})"
+        refuse(where, what, "pass a name for it")
 
 
 def _secret(value: object, where: Where, depth: int) -> object:
@@ -267,7 +268,7 @@ def _writer_of_kin(value: object) -> _Writer | None:
         if isinstance(value, kind):
             return write if is_stable(value) else None
     if dataclasses.is_dataclass(value):
-        return _dataclass if _is_its_fields(value) else None
+        return _dataclass
     return _writer_of_pydantic(value)
 
 
@@ -289,23 +290,21 @@ def _has_no_attributes(value: object) -> bool:
     return not getattr(value, "__dict__", None)
 
 
+def _is_known(cls: object) -> bool:
+    """Whether a class has a schema, or its module knows it by its name."""
+    return has_schema(cast("type", cls)) or defined_now(cast("type", cls)) is cls
+
+
 def _is_named_tuple(value: object) -> bool:
     return hasattr(value, "_fields") and _is_bare(value)
-
-
-def _is_its_fields(value: object) -> bool:
-    """Whether a dataclass, or a subclass that is none itself, has its fields and no more."""
-    if "__dataclass_fields__" in vars(type(value)):
-        return True
-    names = {field.name for field in dataclasses.fields(cast("type", value))}
-    return names.issuperset(getattr(value, "__dict__", ()))
 
 
 _BY_KIND: Final[tuple[tuple[type | tuple[type, ...], Callable[[object], bool], _Writer], ...]] = (
     (enum.Enum, _always, _enum),
     ((str, int, float), _is_bare, _scalar_kin),
     (tuple, _is_named_tuple, _named_tuple),
-    ((type, list, dict, set, frozenset, bytes), _never, _constant),
+    (type, _is_known, _class),
+    ((list, dict, set, frozenset, bytes), _never, _constant),
     ((dt.date, dt.time), _is_bare, _instant),
     (pathlib.PurePath, _has_no_attributes, _path),
 )

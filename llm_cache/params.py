@@ -158,8 +158,9 @@ def _shown_tagged(kind: str, class_name: str, content: object) -> object:
     match kind, content:
         case (("redacted" | "secret"), _):
             return REDACTED
-        case "enum", list():
-            return f"{class_name}.{cast('list[object]', content)[0]}"
+        case (("class" | "enum"), str() | list()):
+            member = f".{cast('list[object]', content)[0]}" if kind == "enum" else ""
+            return class_name + member
         case "int", str(digits):
             return f"-0x{digits[1:]}" if digits.startswith("-") else f"0x{digits}"
         case "timedelta", list():

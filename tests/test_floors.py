@@ -44,9 +44,11 @@ FLOORS = {
     "returns": 0,
     "sameness": 0,
     "savings": 0,
+    "schemas": 0,
     "tree": 0,
     "units": 0,
     "writes": 0,
+    "unkeyable": 0,
     "zstd": 0,
     # what the settings, the stores and calls are made of
     "binding": 1,

@@ -352,7 +352,7 @@ BAD_PARAMS = {
     "headers": {"authorization": {CANARIES["authorization"]}},
     "token": [CANARIES["key"], {1: CANARIES["key"]}],
     "secret": CANARIES["key"] + "\ud800",
-    "credentials": Account,
+    "credentials": Account.model_dump,
     "client_secret": lambda: CANARIES["key"],
 }
 
