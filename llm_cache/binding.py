@@ -15,7 +15,7 @@ from llm_cache.errors import ConfigError, KeyParamError, PrefixConflictError
 from llm_cache.keys import Identity, canonical_params, check_prefix
 from llm_cache.lazy import lazy
 from llm_cache.policy import AUTO_VERSION
-from llm_cache.returns import codec_of
+from llm_cache.returns import codec_of_call, lasting_codec_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,7 +78,11 @@ class Binding:
     @lazy
     def codec(self) -> Codec:
         """The codec of the function's return type, looked at when it is first needed."""
-        return codec_of(self.function)
+        return lasting_codec_of(self.function)
+
+    def codec_of_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Codec:
+        """The codec of a call with these arguments, one of which may say what it returns."""
+        return codec_of_call(self.codec, self.function, args, kwargs)
 
     def params_json(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """The canonical params of a call with these arguments.

@@ -39,10 +39,11 @@ _NOTHING: Final[dict[str, Any]] = {}
 class _Known:
     """What is known of a call: what identifies it, and its slot while there is one."""
 
-    __slots__ = ("identity", "slot")
+    __slots__ = ("codec", "identity", "slot")
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, codec: Codec) -> None:
         self.identity = identity
+        self.codec = codec
         self.slot: Callable[[], Slot | None] = _no_slot
 
 
@@ -107,7 +108,7 @@ class Shortcuts:
             if slot is None:
                 return NOT_IN_MEMORY
             known.slot = weakref.ref(slot)
-        return engine.from_slot(slot, view.policy, view.codec)
+        return engine.from_slot(slot, view.policy, known.codec)
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, refresh: bool = False) -> Call:
         """The request that a call with these arguments is. Raises as `from_memory` does."""
@@ -115,7 +116,7 @@ class Shortcuts:
         told = (args, kwargs) if told_by is None else told_by(args, kwargs)
         view, known = self._recall(self._get_cache().engine, told, args, kwargs)
         generator = partial(self.binding.function, *args, **kwargs)
-        return Call.of(known.identity, generator, view.policy, view.codec, refresh=refresh)
+        return Call.of(known.identity, generator, view.policy, known.codec, refresh=refresh)
 
     def _told_by_all(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ToldBy:
         return args, kwargs, self.binding.closure.values(), self.binding.fixed
@@ -151,7 +152,8 @@ class Shortcuts:
     ) -> _Known:
         # They are read once: what is remembered is what the key was made of.
         closed = told_by[2] if len(told_by) > 2 else _NOTHING  # noqa: PLR2004
-        return _Known(self.binding.identity(args, kwargs, view.policy, view.tenant, closed))
+        identity = self.binding.identity(args, kwargs, view.policy, view.tenant, closed)
+        return _Known(identity, self.binding.codec_of_call(args, kwargs))
 
     def _view(self, engine: Engine) -> _View:
         if not self._is_claimed:
@@ -160,7 +162,7 @@ class Shortcuts:
         policy = engine.policies.resolve(
             self.binding.prefix, decorator=self.binding.policy, mode_in_block=scope.mode
         )
-        view = _View(engine, scope.tenant, policy, self.binding.codec)
+        view = _View(engine, scope.tenant, policy)
         if len(self._views) >= SCOPES_AT_MOST:
             self._views = {}
         self._views[scope] = view
@@ -170,13 +172,12 @@ class Shortcuts:
 class _View:
     """The calls of a function as one scope sees them: of one tenant, in one mode, in one cache."""
 
-    __slots__ = ("codec", "engine", "known", "policy", "tenant")
+    __slots__ = ("engine", "known", "policy", "tenant")
 
-    def __init__(self, engine: Engine, tenant: str, policy: Policy, codec: Codec) -> None:
+    def __init__(self, engine: Engine, tenant: str, policy: Policy) -> None:
         self.engine = engine
         self.tenant = tenant
         self.policy = policy
-        self.codec = codec
         self.known: dict[bytes, _Known] = {}
 
 
