@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llm_cache.arguments import refuse_argument
 from llm_cache.errors import ConfigError
 from llm_cache.keys import ID_DIGITS
+from llm_cache.refusals import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +86,7 @@ class Teller:
         try:
             self._on_event(event)
         except Exception as error:  # noqa: BLE001 - the user's code; the answer is there
-            self._notices.once(("on_event",), "on_event raised, and is ignored: %r", error)
+            self._notices.once(("on_event",), "on_event raised %s, and is ignored", told(error))
 
 
 def _line(event: Event) -> str:

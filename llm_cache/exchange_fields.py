@@ -20,6 +20,8 @@ FOREVER_TEXT: Final = "forever"
 _INT64: Final = 2**63
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 _LONGEST_QUOTE: Final = 40
+_OF_THE_USER: Final = frozenset({"params_json", "value_json"})
+"""What is never quoted in a message."""
 
 
 class FieldError(Exception):
@@ -31,7 +33,8 @@ def checked(name: str, value: object) -> Any:  # noqa: ANN401 - as varied as the
     try:
         return (CHECKS.get(name) or REMEMBERED_CHECKS[name])(value)
     except ValueError as error:  # PrefixError and ConfigError among them, which quote it already
-        told = f"its {name}, {quoted(value)}, {error}" if type(error) is ValueError else str(error)
+        shown = "" if name in _OF_THE_USER else f", {quoted(value)},"
+        told = f"its {name}{shown} {error}" if type(error) is ValueError else str(error)
         raise FieldError(told) from None
 
 

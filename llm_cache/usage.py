@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from llm_cache.errors import StoreError
 from llm_cache.fork_locks import made_again_in_child
+from llm_cache.refusals import told
 from llm_cache.stores.base import Counts, EntryUse, Note, Refusals, UsageDay
 from llm_cache.threads import before_worker_ends
 
@@ -240,7 +241,7 @@ class UsageCounter:
         except StoreError as error:
             _log.debug("counts are kept for later: %s", error)
         except Exception as error:  # noqa: BLE001 - the thread goes on: more will come
-            _log.warning("counts are kept for later: %s", type(error).__name__)
+            _log.warning("counts are kept for later (%s)", told(error))
 
     def _tell(self, untold: _Untold) -> None:
         day = datetime.fromtimestamp(self._clock(), UTC).date().isoformat()

@@ -22,6 +22,7 @@ from llm_cache.errors import CacheError, ConfigError
 from llm_cache.keys import check_prefix
 from llm_cache.params import show_params, stored_params, typed_params
 from llm_cache.policy import StoreParams
+from llm_cache.refusals import said_by_pydantic
 from llm_cache.steps import Call
 
 if TYPE_CHECKING:
@@ -279,7 +280,7 @@ def _coercion(function: Callable[..., Any], policy: Policy) -> Callable[[str, An
         except PydanticUserError:
             return value  # a class that is nothing to pydantic: the function will say what it takes
         except ValidationError as error:
-            problem = error.errors()[0]["msg"]
+            problem = said_by_pydantic(error)
             shown = _shown({name: value}, policy)[name]
             msg = f"{name} = {shown!r} does not fit its annotation: {problem}"
             raise ValueError(msg) from None

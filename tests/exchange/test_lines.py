@@ -163,7 +163,7 @@ CANNOT_BE = [
         "its encoding, 'json+zlib', is unknown; a newer release may know it",
     ),
     ({"encoding": None}, "its encoding, None, is unknown; a newer release may know it"),
-    ({"value_json": None}, "its value_json, None, is no text"),
+    ({"value_json": None}, "its value_json is no text"),
     ({"value_json": ""}, "its value_json is no JSON, or too deep"),
     ({"value_json": "1" * 5000}, "its value_json is no JSON, or too deep"),
     ({"value_json": DEEP}, "its value_json is no JSON, or too deep"),

@@ -261,7 +261,7 @@ def test_a_callback_that_raises_changes_nothing(make_cache, clock, get, caplog):
         get(cache, "q", fails)
     total = cache.get_stats()["total"]
     assert (total["hits"], total["misses"], total["errors"]) == (2, 1, 1)
-    assert caplog.messages == ["on_event raised, and is ignored: KeyError('p')"]
+    assert caplog.messages == ["on_event raised KeyError, and is ignored"]
 
 
 def test_a_callback_may_ask_the_cache(make_cache, events):
