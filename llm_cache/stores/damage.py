@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import apsw
 
 from llm_cache.stores.connection import run
+from llm_cache.stores.directory import size_of
 from llm_cache.stores.rows import ENTRY_COLUMNS, SIZE, DamagedRowError, to_entry
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GET: Final = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE key = ?"  # noqa: S608 - our own names
 _COUNT_AGAIN: Final = f"""
@@ -15,8 +19,15 @@ DELETE FROM totals;
 INSERT INTO totals (tenant, prefix, entries, size_bytes, value_bytes)
 SELECT tenant, prefix, count(*), sum({SIZE}), sum(value_bytes) FROM entries GROUP BY 1, 2;
 """  # noqa: S608 - our own names
+HEADER_BYTES: Final = 100
+"""What every SQLite file begins with; it says whose the file is."""
 _READ_TOO_LITTLE: Final = frozenset({apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS})
 _TABLES_ARE_GONE: Final = ("no such table", "no such column", "no such index", "malformed")
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether a file ends before its header does, and is not empty."""
+    return 0 < size_of(path) < HEADER_BYTES
 
 
 def is_damage_of_row(error: BaseException | None) -> bool:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import apsw
 
 from llm_cache.stores.connection import READ_WRITE, connect, run
-from llm_cache.stores.damage import is_damage_of_file
+from llm_cache.stores.damage import is_cut_off, is_damage_of_file
 from llm_cache.stores.rows import ENTRY_COLUMNS, OLDER_COLUMNS, DamagedRowError, to_entry
-from llm_cache.stores.schema import is_cut_off
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

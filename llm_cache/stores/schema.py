@@ -12,6 +12,7 @@ import apsw
 
 from llm_cache.errors import StoreError
 from llm_cache.stores.connection import READ_ONLY, connect, run
+from llm_cache.stores.damage import HEADER_BYTES, is_cut_off
 from llm_cache.stores.directory import size_of
 from llm_cache.stores.owners import is_used
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 APPLICATION_ID: Final = 0x4C4C4D43  # "LLMC"
-HEADER_BYTES: Final = 100
-"""What every SQLite file begins with; it says whose the file is."""
 
 ENTRY_COLUMNS: Final = """
     key BLOB NOT NULL UNIQUE,
@@ -223,11 +222,6 @@ def refuse_foreign(path: Path) -> None:
     finally:
         connection.close()
     _refuse_other_than_ours(str(path), application, version)
-
-
-def is_cut_off(path: Path) -> bool:
-    """Whether a file ends before its header does, and is not empty."""
-    return 0 < size_of(path) < HEADER_BYTES
 
 
 def _refuse_unless_of_ours(path: Path) -> None:
