@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from llm_cache.arguments import check_amount, check_id, check_keys
+from llm_cache.arguments import check_amount, check_id, check_keys, refuse_argument
 from llm_cache.calls import make_call, with_ttl
 from llm_cache.codec import SHOWN
 from llm_cache.entry import Freshness, freshness_window, judge
@@ -226,7 +226,9 @@ class Management:
         one.
         """
         wanted = None if keys is None else check_keys(keys)
-        prefix = None if prefix is None else check_prefix(prefix)
+        # Not whether it is allowed: what is stored is listed, whatever an older file holds.
+        if prefix is not None and not isinstance(prefix, str):
+            refuse_argument("prefix", prefix, "a str, like 'intro_page', or None for all")
         which = Selection(keys=wanted, prefix=prefix, tenant=self._whose(tenant))
         return self._parts.store.select(which, limit=check_amount("limit", limit))
 

@@ -27,13 +27,19 @@ def use(directory, n):
         cache.invalidate("q", n=n)
 
 
+@pytest.fixture
 def ours():
-    """The threads of caches, but for the heartbeat of the process, which rests by itself."""
-    return [
-        thread
-        for thread in threading.enumerate()
-        if thread.name.startswith("llm-cache") and thread.name != "llm-cache heartbeat"
-    ]
+    """The threads begun since, but for the heartbeat of the process, which rests by itself."""
+    before = set(threading.enumerate())
+
+    def ours():
+        return [
+            thread
+            for thread in set(threading.enumerate()) - before
+            if thread.name.startswith("llm-cache") and thread.name != "llm-cache heartbeat"
+        ]
+
+    return ours
 
 
 def descriptors():
@@ -41,7 +47,7 @@ def descriptors():
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-def held(directory, rounds):
+def held(directory, rounds, ours):
     """Threads, descriptors and bytes of objects after so many rounds.
 
     Not what the interpreter has allocated: it keeps freed tuples by the thousand for the next ones.
@@ -55,19 +61,19 @@ def held(directory, rounds):
     return len(ours()), descriptors(), size_bytes
 
 
-def test_a_closed_cache_leaves_no_thread_and_no_descriptor(directory):
+def test_a_closed_cache_leaves_no_thread_and_no_descriptor(directory, ours):
     """After the first use, which imports what is left for all."""
-    held(directory, 1)
+    held(directory, 1, ours)
     before = descriptors()
-    threads, after, _ = held(directory, 5)
+    threads, after, _ = held(directory, 5, ours)
     assert (threads, after) == (0, before)
 
 
 @pytest.mark.stress
 @pytest.mark.timeout(600)
-def test_a_thousand_rounds_leave_nothing(directory):
+def test_a_thousand_rounds_leave_nothing(directory, ours):
     """Opened, used and closed: a leak of a hundred bytes a round would show."""
-    _, descriptors_before, bytes_before = held(directory, 50)
-    threads, descriptors_after, bytes_after = held(directory, 1000)
+    _, descriptors_before, bytes_before = held(directory, 50, ours)
+    threads, descriptors_after, bytes_after = held(directory, 1000, ours)
     assert (threads, descriptors_after) == (0, descriptors_before)
     assert bytes_after - bytes_before < 100 * KIB
