@@ -171,7 +171,7 @@ def test_a_decorator_without_its_prefix_says_so():
 @pytest.mark.parametrize(
     ("call", "said"),
     [(lambda cache: cache.entries(b"p"), "prefix is of the type bytes"),
-     (lambda cache: cache.entries(5), "the prefix is a int"),
+     (lambda cache: cache.entries(5), "prefix is of the type int"),
      (lambda cache: cache.entries(keys=5), r"keys is of the type int: write a list of keys"),
      (lambda cache: cache.entries(keys=["ab"]), "a key is of the type str: write bytes"),
      (lambda cache: cache.entries(limit="x"), "limit is of the type str"),
