@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from llm_cache.errors import (
         CacheError,
         ConfigError,
+        EventLoopError,
         GenerationTimeoutError,
         KeyParamError,
         PrefixConflictError,

@@ -185,7 +185,7 @@ class UsageCounter:
         """Tells the store what is left, and ends the thread."""
         self._closed.set()
         self._something_to_tell.set()
-        self._flush_or_log()
+        self.flush_or_log()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(ENDS_WITHIN_S)
@@ -233,9 +233,10 @@ class UsageCounter:
         while not self._closed.is_set():
             self._something_to_tell.wait()
             if not self._closed.wait(FLUSH_EVERY_S):
-                self._flush_or_log()
+                self.flush_or_log()
 
-    def _flush_or_log(self) -> None:
+    def flush_or_log(self) -> None:
+        """As `flush`, for where nobody is to hear of trouble but the log."""
         try:
             self.flush()
         except StoreError as error:
@@ -295,6 +296,6 @@ def _flush_of(counter: weakref.ref[UsageCounter]) -> Callable[[], None]:
     def flush() -> None:
         found = counter()
         if found is not None:
-            found._flush_or_log()  # noqa: SLF001 - its own module
+            found.flush_or_log()
 
     return flush
