@@ -27,31 +27,20 @@ class UnresolvableError(Exception):
 class Namespace:
     """Where the names in a function's annotations are looked up."""
 
-    __slots__ = ("arguments", "function", "owner")
+    __slots__ = ("_args", "_called", "_kwargs", "function", "owner")
 
     def __init__(
-        self, function: types.FunctionType, owner: type | None, arguments: Mapping[str, object]
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> None:
-        self.function = function
-        self.owner = owner
-        """The class that `Self` is: of the object that a method is bound to, or where it stands."""
-        self.arguments = arguments
-
-    @classmethod
-    def of(
-        cls, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> Namespace:
-        """The namespace of a function that is called with (some of) these arguments."""
-        bound_to = getattr(function, "__self__", None)
-        bare = cast("types.FunctionType", getattr(function, "__func__", function))
+        """Of a function that is called with (some of) these arguments."""
+        self._called = function
+        self._args = args
+        self._kwargs = kwargs
+        self.function = cast("types.FunctionType", getattr(function, "__func__", function))
+        bound_to: object = getattr(function, "__self__", None)
         owner = bound_to if isinstance(bound_to, type) else type(bound_to)
-        known: Mapping[str, object] = {}
-        if args or kwargs:
-            try:
-                known = inspect.signature(function).bind_partial(*args, **kwargs).arguments
-            except TypeError:  # the call itself will say so
-                known = {}
-        return cls(bare, None if bound_to is None else owner, known)
+        self.owner: type | None = None if bound_to is None else owner
+        """The class that `Self` is: of the object that a method is bound to."""
 
     @property
     def globals(self) -> dict[str, Any]:
@@ -103,16 +92,30 @@ class Namespace:
         return leaf
 
     def _of_variable(self, variable: typing.TypeVar) -> Any:  # noqa: ANN401
-        """The class that was passed for `type[T]`."""
+        """The class that was passed for `type[T]`, or is its default."""
         annotations: dict[str, Any] = getattr(self.function, "__annotations__", {})
-        for name, argument in self.arguments.items():
+        for name, argument in self._arguments().items():
             annotation = annotations.get(name)
             if isinstance(annotation, str):
-                annotation = self.evaluated(annotation)
+                with suppress(UnresolvableError):
+                    annotation = self.evaluated(annotation)
             is_class = typing.get_origin(annotation) in _CLASSES
             if is_class and typing.get_args(annotation) == (variable,):
                 return argument
         return variable
+
+    def takes_class(self) -> bool:
+        """Whether a parameter may be a `type[T]`, by how it is written."""
+        annotations: dict[str, Any] = getattr(self.function, "__annotations__", {})
+        return any("type[" in str(annotation).lower() for annotation in annotations.values())
+
+    def _arguments(self) -> dict[str, Any]:
+        try:
+            bound = inspect.signature(self._called).bind_partial(*self._args, **self._kwargs)
+        except (TypeError, ValueError):  # the call itself will say so
+            return {}
+        bound.apply_defaults()
+        return bound.arguments
 
     def _of_class(self, cls: type) -> Any:  # noqa: ANN401
         """A class as it is now: where it was defined anew, who says its name means the new one."""

@@ -68,7 +68,7 @@ def _codec_now(function: Callable[..., object]) -> Codec:
     if annotation is _MISSING:
         return UNTYPED
     try:
-        meant = Namespace.of(function, args, kwargs).meaning(annotation)
+        meant = Namespace(function, args, kwargs).meaning(annotation)
     except UnresolvableError as error:
         return untyped_since(str(annotation), str(error))
     return _codec_of_annotation(meant)
@@ -99,7 +99,7 @@ class _Lasting:
         self.function = function
         opened, args, kwargs = _opened(function)
         self._annotation = _annotation_of(opened)
-        self._namespace = Namespace.of(opened, args, kwargs)
+        self._namespace = Namespace(opened, args, kwargs)
         self._look()
 
     @property
@@ -121,7 +121,8 @@ class _Lasting:
 
     def _look(self) -> None:
         watched = list(self._names_in(self._annotation))
-        self.asks_arguments = any(isinstance(there, typing.TypeVar) for _, _, there in watched)
+        has_variable = any(isinstance(there, typing.TypeVar) for _, _, there in watched)
+        self.asks_arguments = has_variable and self._namespace.takes_class()
         self.current = _codec_now(self.function)
         self._watched = watched
 

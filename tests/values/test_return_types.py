@@ -88,6 +88,11 @@ def in_quotes() -> Optional["Page"]:
     return Page("a")
 
 
+def ask_by_default(question: "NoSuchClass" = "", model: "type[T]" = Me) -> T:  # noqa: F821
+    """One with a default, and an annotation that is there for type checkers only."""
+    return model()
+
+
 class Asker:
     """A client."""
 
@@ -142,6 +147,8 @@ SEEN = {
     "helper with a class": functools.partial(ask, Me),
     "helper with a class by name": functools.partial(ask, model=Me),
     "helper with a class, in text": functools.partial(ask_many, "q", model=You),
+    "helper with a class by default": ask_by_default,
+    "helper in a partial, by default": functools.partial(ask_by_default, "q"),
     "in quotes": in_quotes,
 }
 
