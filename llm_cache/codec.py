@@ -43,7 +43,7 @@ from llm_cache.packing import (
     unpack,
 )
 from llm_cache.refusals import NotStorable, refusal_of_streams, told
-from llm_cache.sameness import is_same
+from llm_cache.sameness import has_attributes, is_same
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,7 +157,7 @@ class _Exact(_Untyped):
     def encode(self, value: object) -> Encoded | NotStorable:
         if type(value) is self._exact:
             return super().encode(value)
-        if self._exact is str and isinstance(value, str) and not getattr(value, "__dict__", None):
+        if self._exact is str and isinstance(value, str) and not has_attributes(value):
             # The return type promises a str: what is more than that is not kept.
             return super().encode(str.__str__(value))
         if self._exact is float and type(value) is int:

@@ -106,6 +106,11 @@ def attributes_beside_fields(value: object) -> dict[str, object]:
     }
 
 
+def has_attributes(value: object) -> bool:
+    """Whether a value of a built-in type's subclass may carry more than its built-in value."""
+    return bool(getattr(value, "__dict__", None)) or any(_slots_of(type(value)))
+
+
 def private_attributes(model: BaseModel) -> dict[str, object]:
     """The private attributes of a model that have a value."""
     return model.__pydantic_private__ or {}

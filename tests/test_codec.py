@@ -458,9 +458,10 @@ def test_a_str_subclass_comes_back_as_the_str_that_the_annotation_promises():
     assert came_back == "a"
 
 
-def test_a_str_subclass_with_state_of_its_own_is_refused():
+@pytest.mark.parametrize("members", [{}, {"__slots__": ("language",)}], ids=["dict", "slots"])
+def test_a_str_subclass_with_state_of_its_own_is_refused(members):
     """What is more than its text would be lost."""
-    text = type("Rich", (str,), {})("a")
+    text = type("Rich", (str,), members)("a")
     text.language = "de"
     assert isinstance(codec_for(str).encode(text), NotStorable)
 
