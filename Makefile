@@ -5,7 +5,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-all test-quick test-most test-stress stress extras lint types format \
+.PHONY: help demo test test-all test-quick test-most test-stress test-clocks test-others stress extras lint types format \
 	screens pictures bench clean
 
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
@@ -23,7 +23,7 @@ DEMO := $(VENV)/.installed-examples
 endif
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 # --- for users
 
@@ -42,7 +42,7 @@ demo: $(DEMO) ## warm a cache from cache.toml.example, twice, and look at it
 
 test: lint types test-most ## lint, types and the test suite, in a few minutes
 
-test-all: test test-stress extras ## the same, and storms, injected faults and each extra alone
+test-all: test test-stress test-clocks test-others extras ## the same, and storms, faults, odd hours, other Pythons
 
 test-quick: $(DEV) ## only the tests that take less than a second each
 	$(PYTEST) -m 'not (slow or stress)'
@@ -68,6 +68,12 @@ test-most: $(DEV)
 # What is skipped is named, one line a test.
 test-stress: $(DEV)
 	$(PYTEST) -m stress
+
+test-clocks: $(DEV) ## the tests that read a clock, at odd hours and in a far zone; needs faketime
+	.ci/clocks $(PYTEST) -q
+
+test-others: $(DEV) ## the quick part of the suite on every other Python that is found
+	.ci/others $(BIN)/python
 
 define list_extras
 import tomllib

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,8 @@ class Lessons:
     old_page: str
     sports: str
     cooking: str
+    day: str
+    """On which its use was counted, in UTC: two hours ago may be yesterday."""
 
     @property
     def all_ids(self) -> set[str]:
@@ -50,6 +53,16 @@ class Lessons:
         """The ids of what is in the cache now."""
         with LLMCache(self.directory) as cache:
             return {entry.id for entry in cache.entries()}
+
+
+BY_THE_DAY = {"test_cli_stats", "test_cli_ls"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what tells days and ages by the wall clock: `make test-clocks` runs it at odd hours."""
+    for item in items:
+        if item.path.stem in BY_THE_DAY and "lessons" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.clock)
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +103,8 @@ def lessons(tmp_path: Path) -> Lessons:
             cache.put("word_problem", problem, operation="addition", context_type=context)
         other, page, old = (entry.id for entry in cache.entries("intro_page"))
         cooking, sports = (entry.id for entry in cache.entries("word_problem"))
-    return Lessons(directory, page, other, old, sports, cooking)
+        day = datetime.fromtimestamp(clock.now, UTC).date().isoformat()
+    return Lessons(directory, page, other, old, sports, cooking, day)
 
 
 Cli = Callable[..., Result]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -11,8 +12,9 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +30,17 @@ COMMAND = (sys.executable, "-m", "llm_cache.cli")
 def clean_environment(**more: str) -> dict[str, str]:
     """An environment that says nothing but what a test wants said."""
     kept = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "xterm-256color", "TZ": "UTC"}
-    return {**kept, **more}
+    return {**kept, **_clock_of_this_process(), **more}
+
+
+def _clock_of_this_process() -> dict[str, str]:
+    """What libfaketime goes by, if the tests run under it: a child is in the same time."""
+    ours = ("LD_PRELOAD", "FAKE_UTIME")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in ours or name.startswith("FAKETIME")
+    }
 
 
 @dataclass(frozen=True)
@@ -48,20 +60,36 @@ def run(
     command: Sequence[str] = COMMAND,
 ) -> Result:
     """Runs `llm-cache` with its output in pipes."""
-    done = subprocess.run(
+    process = subprocess.Popen(
         [*command, *map(str, args)],
         cwd=cwd,
         env=clean_environment(**(env or {})),
         stdin=stdin,
-        capture_output=True,
-        timeout=HANGS_AFTER_S,
-        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
+    with _killed_if_it_hangs(process):
+        out, err = process.communicate()
     return Result(
-        done.returncode,
-        done.stdout.decode("utf-8", "surrogateescape"),
-        done.stderr.decode("utf-8", "surrogateescape"),
+        process.returncode,
+        out.decode("utf-8", "surrogateescape"),
+        err.decode("utf-8", "surrogateescape"),
     )
+
+
+@contextlib.contextmanager
+def _killed_if_it_hangs(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Ends a process that does not by itself.
+
+    A timeout of `subprocess` sleeps in very short steps, which libfaketime fails now and then.
+    """
+    guard = threading.Timer(HANGS_AFTER_S, process.kill)
+    guard.daemon = True
+    guard.start()
+    try:
+        yield
+    finally:
+        guard.cancel()
 
 
 class Terminal:
@@ -107,7 +135,8 @@ class Terminal:
     def end(self) -> Result:
         """Reads until the process is gone; what it showed is in `out`."""
         self._read_until(lambda: False, "the end")
-        code = self.process.wait(HANGS_AFTER_S)
+        with _killed_if_it_hangs(self.process):
+            code = self.process.wait()
         os.close(self._ours)
         return Result(code, self.shown.decode("utf-8").replace("\r\n", "\n"), "")
 
