@@ -12,7 +12,9 @@ GUARD_S = 45.0
 ROOT = Path(__file__).parents[1]
 
 PRELUDE = """
-import asyncio, json, logging, os, signal, sys, threading, time
+import asyncio, json, logging, os, signal, sys, threading, time, warnings
+# Python says so of every such fork from 3.12 on; that it goes well all the same is what is tested.
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 from llm_cache import CacheConfig, LLMCache, cached_llm_call
 directory = sys.argv[1]
 logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
