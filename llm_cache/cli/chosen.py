@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from llm_cache.cli.batches import batches
+from llm_cache.cli.interrupts import held_back
 from llm_cache.cli.ticker import Ticker
 from llm_cache.stores.base import Removed
 
@@ -77,11 +78,12 @@ class Rows:
         done = stayed = 0
         try:
             for keys in batches(self._made_at):
-                there = list(cache.entries(keys=keys))
-                same = [info for info in there if info.created_at == self._made_at[info.key]]
+                with held_back():
+                    there = list(cache.entries(keys=keys))
+                    same = [info for info in there if info.created_at == self._made_at[info.key]]
+                    freed += cache.invalidate_entries([i.key for i in same], keep=keep).groups
+                    done += len(same)
                 stayed += len(there) - len(same)
-                done += len(same)
-                freed += self._remove_batch([info.key for info in same], keep=keep).groups
                 ids += [info.id for info in same] if with_ids else []
                 ticker.show(partial(self._so_far, done))
         except KeyboardInterrupt:
@@ -90,14 +92,6 @@ class Rows:
             raise
         ticker.clear()
         return Removal(Removed(freed), ids, stayed)
-
-    def _remove_batch(self, keys: list[bytes], *, keep: bool) -> Removed:
-        try:
-            return self._session.cache.invalidate_entries(keys, keep=keep)
-        except KeyboardInterrupt:
-            # They may be gone, or be going: this waits for it, and has every process told.
-            self._session.cache.invalidate_entries(keys, keep=keep)
-            raise
 
     def _so_far(self, done: int) -> str:
         return f"{done:,} of {self.entries:,} removed"

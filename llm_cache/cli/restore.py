@@ -11,6 +11,7 @@ from llm_cache.cli.batches import batches
 from llm_cache.cli.commands import Command
 from llm_cache.cli.failures import ExitCode, Failure
 from llm_cache.cli.figures import entries
+from llm_cache.cli.interrupts import held_back
 from llm_cache.cli.select import Wanted, matching, selection_flags
 from llm_cache.cli.session import Session, pass_session
 
@@ -153,9 +154,10 @@ def _restore(session: Session, infos: Iterable[EntryInfo]) -> _Restored:
 
     try:
         for keys in batches(rows):
-            back = set(cache.trash.restore(keys))
-            left = [key for key in keys if key not in back]
-            there = {info.key for info in cache.entries(keys=left)} if left else set[bytes]()
+            with held_back():
+                back = set(cache.trash.restore(keys))
+                left = [key for key in keys if key not in back]
+                there = {info.key for info in cache.entries(keys=left)} if left else set[bytes]()
             for key in keys:
                 place = result.back if key in back else result.anew if key in there else result.gone
                 place[key] = rows[key]

@@ -524,6 +524,6 @@ def test_interrupted_removal_says_how_much_went(lessons, here):
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=terminal.HANGS_AFTER_S)
         gone = trashed(lessons.directory)
-        assert (process.returncode, "Traceback" in err) == (130, False)
+        assert (process.returncode, "Traceback" in err) == (130, False), err
         assert f"{gone:,} of 20,000 removed\n" in err
         assert sum(1 for _ in cache.entries("many")) == 20_000 - gone

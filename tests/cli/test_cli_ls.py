@@ -192,7 +192,7 @@ def test_interrupted_list_ends_at_once(lessons, here):
         for number in range(1500):
             cache.put("many", "x", params={"number": number, "text": "x" * 60})
     session = Terminal("--cache-dir", lessons.directory, "ls", cwd=here)
-    session.wait_for("EXPIRES")
+    session.wait_for("many")
     session.interrupt()
     shown = session.end()
     assert shown.code == 130

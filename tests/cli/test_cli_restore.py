@@ -372,7 +372,7 @@ def test_interrupted_listing_restores_nothing(lessons, here):
             cache.put("many", "x", params={"n": n, "text": "x" * 60})
         cache.invalidate_prefix("many", keep=True)
     session = Terminal("--cache-dir", lessons.directory, "restore", cwd=here)
-    session.wait_for("REMOVED")
+    session.wait_for("many")
     session.interrupt()
     shown = session.end()
     assert (shown.code, "Traceback" in shown.out) == (130, False)

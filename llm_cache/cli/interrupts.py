@@ -1,0 +1,39 @@
+"""Ctrl-C at a time of our choosing."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@contextmanager
+def held_back() -> Generator[None]:
+    """Carries the block out whole: Ctrl-C within raises KeyboardInterrupt after it.
+
+    Python raises it between any two instructions, also in the middle of waiting for the store,
+    and what is told of the block would be a guess then. A second Ctrl-C does not wait.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    was_pressed = False
+
+    def note(*_: object) -> None:
+        nonlocal was_pressed
+        if was_pressed:
+            raise KeyboardInterrupt
+        was_pressed = True
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if was_pressed:
+        raise KeyboardInterrupt
