@@ -175,6 +175,7 @@ class Database:
                     self._checkpoint("RESTART")
             finally:
                 self._write_wait.limit_s = BUSY_WAIT_S
+                self._write_wait.since = None
         self._checkpoint_at = pages + CHECKPOINT_PAGES
 
     def truncate_log(self) -> None:
