@@ -509,7 +509,7 @@ def test_nothing_of_another_is_dropped(acmes, drop):
     ids=["prefix", "key", "all"],
 )
 async def test_no_generation_of_another_is_voided(cache, drop):
-    """What acme has under way is kept and joined, whatever globex drops meanwhile."""
+    """What acme has under way is kept, and generated once, whatever globex drops meanwhile."""
     cache.engine.parts.store.open()
     begun, go = asyncio.Event(), asyncio.Event()
 
@@ -530,7 +530,9 @@ async def test_no_generation_of_another_is_voided(cache, drop):
         await asyncio.sleep(0)
         go.set()
         outcomes = [(await task).outcome for task in (first, second)]
-        assert outcomes == [Outcome.MISS, Outcome.COALESCED]
+        # Joined; or, where its look-up took until the value was stored, found as it was kept.
+        assert outcomes[0] is Outcome.MISS
+        assert outcomes[1] in {Outcome.COALESCED, Outcome.HIT}
         assert cache.engine.parts.flights.wait_until_stored(GUARD_S)
     assert [e.tenant for e in cache.entries()] == ["acme"]
 
