@@ -24,7 +24,7 @@ def test_terminal_shows_facts_and_the_beginning_of_the_text(screen, lessons):
     assert labels[:5] == ["made", "expires", "used", "size", "tokens"]
     assert "used      11 times, last 2h ago" in shown.out
     assert "ttl 7d, built-in" in shown.out
-    assert "\n  \x1b[1m# Adding fractions\x1b[0m\n" in shown.out
+    assert "\n  # Adding fractions\n" in shown.out
     raw = f"llm-cache inspect {lessons.page} --raw for the exact value"
     assert lines[-1] == f"  (first 12 of {PAGE_LINES} lines; {raw})"
     assert "Line 9 " in shown.out
