@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from llm_cache.cli.batches import batches
-from llm_cache.cli.interrupts import held_back
+from llm_cache.cli.interrupts import defer_interrupts
 from llm_cache.cli.ticker import Ticker
 from llm_cache.stores.base import Removed
 
@@ -78,7 +78,7 @@ class Rows:
         done = stayed = 0
         try:
             for keys in batches(self._made_at):
-                with held_back():
+                with defer_interrupts():
                     there = list(cache.entries(keys=keys))
                     same = [info for info in there if info.created_at == self._made_at[info.key]]
                     freed += cache.invalidate_entries([i.key for i in same], keep=keep).groups

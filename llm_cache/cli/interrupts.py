@@ -1,4 +1,4 @@
-"""Ctrl-C at a time of our choosing."""
+"""Deferring Ctrl-C (SIGINT) until a block has completed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def held_back() -> Generator[None]:
-    """Carries the block out whole: Ctrl-C within raises KeyboardInterrupt after it.
+def defer_interrupts() -> Generator[None]:
+    """Defers Ctrl-C: pressed within the block, it raises KeyboardInterrupt at its end.
 
     Python raises it between any two instructions, also in the middle of waiting for the store,
-    and what is told of the block would be a guess then. A second Ctrl-C does not wait.
+    and how much of the block was done would be a guess then. A second Ctrl-C is not deferred.
     """
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):

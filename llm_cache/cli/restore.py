@@ -11,7 +11,7 @@ from llm_cache.cli.batches import batches
 from llm_cache.cli.commands import Command
 from llm_cache.cli.failures import ExitCode, Failure
 from llm_cache.cli.figures import entries
-from llm_cache.cli.interrupts import held_back
+from llm_cache.cli.interrupts import defer_interrupts
 from llm_cache.cli.select import Wanted, matching, selection_flags
 from llm_cache.cli.session import Session, pass_session
 
@@ -154,13 +154,15 @@ def _restore(session: Session, infos: Iterable[EntryInfo]) -> _Restored:
 
     try:
         for keys in batches(rows):
-            with held_back():
+            with defer_interrupts():
                 back = set(cache.trash.restore(keys))
                 left = [key for key in keys if key not in back]
                 there = {info.key for info in cache.entries(keys=left)} if left else set[bytes]()
-            for key in keys:
-                place = result.back if key in back else result.anew if key in there else result.gone
-                place[key] = rows[key]
+                for key in keys:
+                    into = (
+                        result.back if key in back else result.anew if key in there else result.gone
+                    )
+                    into[key] = rows[key]
             ticker.show(so_far)
     except KeyboardInterrupt:
         ticker.clear()

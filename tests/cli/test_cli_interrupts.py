@@ -4,12 +4,12 @@ import signal
 
 import pytest
 
-from llm_cache.cli.interrupts import held_back
+from llm_cache.cli.interrupts import defer_interrupts
 
 
 def interrupted(times: int, done: list[str]) -> None:
     """A block in which Ctrl-C is pressed so many times."""
-    with held_back():
+    with defer_interrupts():
         for _ in range(times):
             signal.raise_signal(signal.SIGINT)
         done.append("all of it")
