@@ -9,10 +9,10 @@ from pathlib import Path
 import apsw
 
 from llm_cache import LLMCache
-from llm_cache.codec import UNTYPED, NotStorable
-from llm_cache.entry import Entry, taken_bytes
-from llm_cache.keys import Identity, canonical_params
-from llm_cache.stores.rows import INSERT, to_row
+from llm_cache.core.entry import Entry, taken_bytes
+from llm_cache.core.keys import Identity, canonical_params
+from llm_cache.core.values.codec import UNTYPED, NotStorable
+from llm_cache.store.sqlite._rows import INSERT, to_row
 
 SUM_UP = (
     "INSERT INTO totals SELECT tenant, prefix, count(*), sum(size_bytes + length(params)), "

@@ -16,9 +16,9 @@ from statistics import median
 import apsw
 
 from llm_cache import LLMCache
-from llm_cache.entry import Entry, taken_bytes
-from llm_cache.keys import Identity, canonical_params
-from llm_cache.stores.rows import INSERT, to_row
+from llm_cache.core.entry import Entry, taken_bytes
+from llm_cache.core.keys import Identity, canonical_params
+from llm_cache.store.sqlite._rows import INSERT, to_row
 
 ENTRIES = 100_000
 ROUNDS = 9

@@ -6,10 +6,16 @@ TYPE_CHECKING = False  # as type checkers understand it; importing typing takes 
 if TYPE_CHECKING:
     from typing import Any
 
-    from llm_cache.cache import LLMCache
+    from llm_cache.api.cache import LLMCache
+    from llm_cache.api.decorator import CachedAsyncFunction, CachedFunction, cached_llm_call
+    from llm_cache.api.default import get_cache, set_cache
     from llm_cache.config import CacheConfig, load_config
-    from llm_cache.decorator import CachedAsyncFunction, CachedFunction, cached_llm_call
-    from llm_cache.entry import Entry, EntryInfo, Freshness
+    from llm_cache.core.entry import Entry, EntryInfo, Freshness
+    from llm_cache.core.policy import CachePolicy, Mode
+    from llm_cache.core.result import Outcome, Reason, Result
+    from llm_cache.core.usage import Generated, Usage
+    from llm_cache.engine.events import Event
+    from llm_cache.engine.explain import Why
     from llm_cache.errors import (
         CacheError,
         ConfigError,
@@ -23,49 +29,43 @@ if TYPE_CHECKING:
         StoreError,
         TenantRequiredError,
     )
-    from llm_cache.events import Event
-    from llm_cache.policy import CachePolicy, Mode
-    from llm_cache.process import get_cache, set_cache
-    from llm_cache.result import Outcome, Reason, Result
-    from llm_cache.savings import Generated, Usage
-    from llm_cache.stores.base import Removed
-    from llm_cache.why import Why
+    from llm_cache.store.records import Removed
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "CacheConfig": "config",
     "CacheError": "errors",
-    "CachePolicy": "policy",
-    "CachedAsyncFunction": "decorator",
-    "CachedFunction": "decorator",
+    "CachePolicy": "core.policy",
+    "CachedAsyncFunction": "api.decorator",
+    "CachedFunction": "api.decorator",
     "ConfigError": "errors",
-    "Entry": "entry",
-    "EntryInfo": "entry",
-    "Event": "events",
+    "Entry": "core.entry",
+    "EntryInfo": "core.entry",
+    "Event": "engine.events",
     "EventLoopError": "errors",
-    "Freshness": "entry",
-    "Generated": "savings",
+    "Freshness": "core.entry",
+    "Generated": "core.usage",
     "GenerationTimeoutError": "errors",
     "KeyParamError": "errors",
-    "LLMCache": "cache",
-    "Mode": "policy",
-    "Outcome": "result",
+    "LLMCache": "api.cache",
+    "Mode": "core.policy",
+    "Outcome": "core.result",
     "PrefixConflictError": "errors",
     "PrefixError": "errors",
-    "Reason": "result",
+    "Reason": "core.result",
     "RecursiveGenerationError": "errors",
-    "Removed": "stores.base",
+    "Removed": "store.records",
     "ReplayMissError": "errors",
-    "Result": "result",
+    "Result": "core.result",
     "StoreError": "errors",
     "TenantRequiredError": "errors",
-    "Usage": "savings",
-    "Why": "why",
-    "cached_llm_call": "decorator",
-    "get_cache": "process",
+    "Usage": "core.usage",
+    "Why": "engine.explain",
+    "cached_llm_call": "api.decorator",
+    "get_cache": "api.default",
     "load_config": "config",
-    "set_cache": "process",
+    "set_cache": "api.default",
 }
 
 __all__ = [

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from llm_cache import CacheConfig, LLMCache, claims, load_config
+from llm_cache import CacheConfig, LLMCache, load_config
+from llm_cache.functions import registry
 from tests.children import Child
 from tests.conformance.samples import Clock
 
@@ -85,4 +86,4 @@ def load_cache(tmp_path, directory, clock):
 
 @pytest.fixture(autouse=True)
 def _free_prefixes(monkeypatch):
-    monkeypatch.setattr(claims, "_claims", {})
+    monkeypatch.setattr(registry, "_claims", {})

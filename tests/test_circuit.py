@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from llm_cache import LLMCache
-from llm_cache.circuit import FIRST_PAUSE_S, LONGEST_PAUSE_S, TRIPS_AFTER, Circuit
+from llm_cache.engine._circuit import FIRST_PAUSE_S, LONGEST_PAUSE_S, TRIPS_AFTER, Circuit
 
 
 class Monotonic:

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
-from llm_cache import codec
-from llm_cache.codec import (
+from llm_cache.core.values import codec
+from llm_cache.core.values.codec import (
     UNTYPED,
     DecodeError,
     Encoded,

@@ -389,13 +389,13 @@ def test_functions_are_short(library: Library):
 @pytest.mark.parametrize(
     "source",
     [
-        "from llm_cache.cache import LLMCache",
+        "from llm_cache.api.cache import LLMCache",
         "from llm_cache import cache",
         "from . import cache",
         "from .cache import LLMCache",
-        "import llm_cache.cache as above",
-        "def later():\n    from llm_cache.cache import LLMCache",
-        "if TYPE_CHECKING:\n    from llm_cache.cache import LLMCache",
+        "import llm_cache.api.cache as above",
+        "def later():\n    from llm_cache.api.cache import LLMCache",
+        "if TYPE_CHECKING:\n    from llm_cache.api.cache import LLMCache",
         "from llm_cache import LLMCache",
         "import llm_cache",
     ],
@@ -433,17 +433,20 @@ def test_unused_line_is_found():
 
 def test_circle_is_found():
     """Two modules of one floor that load each other are named."""
-    found = cycle(made_up(keys="from llm_cache import codec", codec="import llm_cache.keys"))
+    found = cycle(made_up(keys="from llm_cache import codec", codec="import llm_cache.core.keys"))
     assert set(found) == {f"{ROOT}.keys", f"{ROOT}.codec"}
 
 
 @pytest.mark.parametrize(
     "source",
-    ["def f():\n    import llm_cache.keys", "if TYPE_CHECKING:\n    import llm_cache.keys"],
+    [
+        "def f():\n    import llm_cache.core.keys",
+        "if TYPE_CHECKING:\n    import llm_cache.core.keys",
+    ],
 )
 def test_import_that_does_not_load_makes_no_circle(source: str):
     """An import for typing, or one that waits for a call, closes no circle."""
-    assert cycle(made_up(keys="import llm_cache.codec", codec=source)) == []
+    assert cycle(made_up(keys="import llm_cache.core.values.codec", codec=source)) == []
 
 
 def test_misplaced_package_is_found():

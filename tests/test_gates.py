@@ -5,8 +5,8 @@ import types
 
 import pytest
 
-from llm_cache.answers import told_by
-from llm_cache.gates import GATES, reason_not_to_keep
+from llm_cache.core._responses import told_by
+from llm_cache.core.gates import GATES, reason_not_to_keep
 
 
 def chat(content="Hello.", finish="stop", **message):

@@ -9,7 +9,7 @@ import pydantic
 import pytest
 
 from llm_cache import LLMCache, StoreError
-from llm_cache.keys import Identity, canonical_params
+from llm_cache.core.keys import Identity, canonical_params
 
 CANARY = "sk-CANARY-8f2e"
 

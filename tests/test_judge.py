@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_cache.entry import EntryInfo, Freshness, freshness_window, judge, share_of
-from llm_cache.policy import CachePolicy
-from llm_cache.policy_table import Policy, PolicyTable, TtlSource
+from llm_cache.core.entry import EntryInfo, Freshness, freshness_window, judge, share_of
+from llm_cache.core.policy import CachePolicy
+from llm_cache.core.policy_resolution import Policy, PolicyTable, TtlSource
 
 T0 = 1_800_000_000.0
 TTL = 3600.0

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_cache import CacheConfig, LLMCache, cached_llm_call
-from llm_cache.memory_tier import MemoryTier, Slot
-from llm_cache.stores.sqlite import SqliteStore
+from llm_cache.engine._memory import MemoryTier, Slot
+from llm_cache.store.sqlite.store import SqliteStore
 from tests.conformance.samples import Clock, an_entry
 
 ROOMY = 10**9

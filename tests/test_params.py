@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_cache.keys import canonical_params
-from llm_cache.params import digest_params, looks_secret, show_params, stored_params
-from llm_cache.policy import StoreParams
+from llm_cache.core.keys import canonical_params
+from llm_cache.core.policy import StoreParams
+from llm_cache.core.redaction import digest_params, looks_secret, show_params, stored_params
 
 CANARY = "canary-4711-sings"
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from llm_cache.core.policy import UNSET, CachePolicy, Mode
+from llm_cache.core.policy_resolution import Policy, PolicyTable, TtlSource
 from llm_cache.errors import CacheError, ConfigError
-from llm_cache.policy import UNSET, CachePolicy, Mode
-from llm_cache.policy_table import Policy, PolicyTable, TtlSource
 
 DAY_S = 86_400.0
 

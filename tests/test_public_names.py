@@ -55,7 +55,9 @@ def test_every_public_thing_says_what_it_promises():
                     assert inspect.getdoc(member), f"{name}.{method}"
 
 
-@pytest.mark.parametrize("module", ["llm_cache.cache", "llm_cache.decorator", "llm_cache.cli"])
+@pytest.mark.parametrize(
+    "module", ["llm_cache.api.cache", "llm_cache.api.decorator", "llm_cache.cli"]
+)
 def test_modules_can_be_imported_alone(module):
     """In any order, without the others having come first."""
     assert importlib.import_module(module)

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from llm_cache import LLMCache, StoreError
-from llm_cache.stamps import STAMP_BYTES, STAMPS, FileStamps, ProcessStamps
+from llm_cache.store.stamps import STAMP_BYTES, STAMPS, FileStamps, ProcessStamps
 
 GUARD_S = 30.0
 PLACES = range(STAMPS)
@@ -117,7 +117,7 @@ def test_a_file_that_is_there_is_taken_as_it_is(file_stamps, path):
 def test_another_process_reads_the_same(file_stamps, path):
     """The stamps are those of the machine."""
     code = (
-        "import sys; from pathlib import Path; from llm_cache.stamps import FileStamps\n"
+        "import sys; from pathlib import Path; from llm_cache.store.stamps import FileStamps\n"
         "stamps, key = FileStamps(Path(sys.argv[1])), bytes([5])\n"
         "stamps.renew([key]); print(stamps.reader(key)().hex())"
     )

@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from llm_cache import CacheConfig, Generated, LLMCache, StoreError, Usage
-from llm_cache.statistics import breakdown
+from llm_cache.api.stats import breakdown
 from tests.conformance.samples import T0, Clock
 
 GUARD_S = 30.0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llm_cache.units import (
+from llm_cache.core.units import (
     FOREVER,
     LONGEST_S,
     check_seconds,

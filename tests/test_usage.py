@@ -7,11 +7,11 @@ from collections.abc import Callable
 import apsw
 import pytest
 
+from llm_cache.core.keys import Identity, canonical_params
+from llm_cache.engine._counters import HITS_AT_ONCE, UsageCounter, Use
 from llm_cache.errors import StoreError
-from llm_cache.keys import Identity, canonical_params
-from llm_cache.stores.base import EVERYTHING, Counts, Note, Refusals
-from llm_cache.stores.sqlite import SqliteStore
-from llm_cache.usage import HITS_AT_ONCE, UsageCounter, Use
+from llm_cache.store.records import EVERYTHING, Counts, Note, Refusals
+from llm_cache.store.sqlite.store import SqliteStore
 from tests.conformance.samples import T0, Clock, an_entry, keep
 
 GUARD_S = 30.0

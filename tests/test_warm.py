@@ -8,16 +8,9 @@ import threading
 
 import pytest
 
-from llm_cache import (
-    CacheConfig,
-    CachePolicy,
-    ConfigError,
-    LLMCache,
-    cached_llm_call,
-    claims,
-    load_config,
-)
-from llm_cache.warm import Pace, Warming, WarmStep
+from llm_cache import CacheConfig, CachePolicy, ConfigError, LLMCache, cached_llm_call, load_config
+from llm_cache.functions import registry
+from llm_cache.warm.run import Pace, Warming, WarmStep
 
 MODULE = """
 import enum
@@ -59,7 +52,7 @@ generate = "warm_me:{function}"
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A directory with a module of generators, and a cache of its `cache.toml`."""
-    monkeypatch.setattr(claims, "_claims", {})
+    monkeypatch.setattr(registry, "_claims", {})
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "warm_me.py").write_text(MODULE)
     opened = []
@@ -160,7 +153,7 @@ async def test_a_rate_spreads_the_calls(project):
 
 async def test_no_more_run_at_once_than_allowed(tmp_path, monkeypatch):
     """The bound is reached, and never passed."""
-    monkeypatch.setattr(claims, "_claims", {})
+    monkeypatch.setattr(registry, "_claims", {})
     running, most = set(), []
     full = asyncio.Event()
 
@@ -183,7 +176,7 @@ async def test_no_more_run_at_once_than_allowed(tmp_path, monkeypatch):
 
 async def test_an_interruption_keeps_what_was_made(tmp_path, monkeypatch):
     """The report is right, and a second run goes on where the first one ended."""
-    monkeypatch.setattr(claims, "_claims", {})
+    monkeypatch.setattr(registry, "_claims", {})
     reached = asyncio.Event()
     hangs = [True]
 
@@ -265,7 +258,7 @@ async def test_refresh_makes_what_is_fresh(project):
 
 async def test_what_another_makes_meanwhile_is_found_not_made(tmp_path, monkeypatch):
     """Two runs at once, of two caches over one directory: every item is made by one of them."""
-    monkeypatch.setattr(claims, "_claims", {})
+    monkeypatch.setattr(registry, "_claims", {})
 
     def of(cache):
         @cached_llm_call("p", cache=cache, shared=True)
@@ -294,7 +287,7 @@ async def test_what_another_makes_meanwhile_is_found_not_made(tmp_path, monkeypa
 @pytest.mark.parametrize("fails", [False, True])
 async def test_what_is_past_its_ttl_is_made_now(tmp_path, monkeypatch, fails):
     """Not given as it is while it is made behind, nor because making it fails."""
-    monkeypatch.setattr(claims, "_claims", {})
+    monkeypatch.setattr(registry, "_claims", {})
     policy = CachePolicy(ttl="1h", grace="1d", stale_if_error="1d")
     now, broken = [1_800_000_000.0], [False]
     with LLMCache(tmp_path, clock=lambda: now[0]) as cache:
@@ -319,7 +312,7 @@ async def test_what_is_past_its_ttl_is_made_now(tmp_path, monkeypatch, fails):
 
 async def test_what_cannot_be_kept_is_a_failure(tmp_path, monkeypatch):
     """To be warm means to be there."""
-    monkeypatch.setattr(claims, "_claims", {})
+    monkeypatch.setattr(registry, "_claims", {})
     with LLMCache(tmp_path) as cache:
         odd = cached_llm_call("p", cache=cache)(lambda: (1, 2))
         plan = cache.warm_plan({odd: [{}]})

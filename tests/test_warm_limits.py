@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from llm_cache import Generated, LLMCache, Usage, cached_llm_call, claims
-from llm_cache.warm import Pace, Warming
-from llm_cache.warm_limits import Limits, Stopped
+from llm_cache import Generated, LLMCache, Usage, cached_llm_call
+from llm_cache.functions import registry
+from llm_cache.warm.budget import Limits, Stopped
+from llm_cache.warm.run import Pace, Warming
 
 PRICE_USD = 0.25
 PACE = Pace(sleep=lambda _: asyncio.sleep(0))
@@ -15,7 +16,7 @@ PACE = Pace(sleep=lambda _: asyncio.sleep(0))
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """An empty cache, where nothing is decorated yet."""
-    monkeypatch.setattr(claims, "_claims", {})
+    monkeypatch.setattr(registry, "_claims", {})
     with LLMCache(tmp_path) as opened:
         yield opened
 

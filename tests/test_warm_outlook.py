@@ -2,14 +2,15 @@
 
 import pytest
 
-from llm_cache import CacheConfig, Generated, LLMCache, Usage, cached_llm_call, claims
-from llm_cache.calls import make_call
-from llm_cache.codec import UNTYPED
-from llm_cache.generation import new_entry
-from llm_cache.savings import Paid
-from llm_cache.stores.base import Counts, UsageDay
-from llm_cache.warm_outlook import Past, outlook, past_of
-from llm_cache.warm_plan import PlannedSet
+from llm_cache import CacheConfig, Generated, LLMCache, Usage, cached_llm_call
+from llm_cache.core.usage import Paid
+from llm_cache.core.values.codec import UNTYPED
+from llm_cache.engine.call import make_call
+from llm_cache.engine.generation import new_entry
+from llm_cache.functions import registry
+from llm_cache.store.records import Counts, UsageDay
+from llm_cache.warm.estimate import Past, outlook, past_of
+from llm_cache.warm.plan import PlannedSet
 
 PRICES = {"priced": {"input": 1.0, "output": 2.0}}
 
@@ -17,7 +18,7 @@ PRICES = {"priced": {"input": 1.0, "output": 2.0}}
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """An empty cache that knows the price of one model."""
-    monkeypatch.setattr(claims, "_claims", {})
+    monkeypatch.setattr(registry, "_claims", {})
     with LLMCache(config=CacheConfig(cache_dir=tmp_path, prices=PRICES)) as opened:
         yield opened
 

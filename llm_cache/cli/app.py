@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from llm_cache.cli.commands import Commands, help_if_alone
-from llm_cache.cli.failures import ExitCode, Failure, explain
-from llm_cache.cli.render import Marked, Mood, ReaderGoneError
+from llm_cache.cli.errors import ExitCode, Failure, explain
+from llm_cache.cli.output.screen import Marked, Mood, ReaderGoneError
+from llm_cache.cli.registry import Commands, help_if_alone
 from llm_cache.cli.session import Session
 
 if TYPE_CHECKING:

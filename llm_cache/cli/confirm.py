@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from llm_cache.cli.failures import ExitCode, Failure
+from llm_cache.cli.errors import ExitCode, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable

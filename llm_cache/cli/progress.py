@@ -6,16 +6,16 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from llm_cache.cli.listing import value_text
-from llm_cache.entry import Freshness
+from llm_cache.cli.output.entries import value_text
+from llm_cache.core.entry import Freshness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llm_cache.entry import Entry
-    from llm_cache.warm import WarmEvent
-    from llm_cache.warm_limits import Stopped
-    from llm_cache.warm_plan import PlannedSet, WarmItem, WarmPlan
+    from llm_cache.core.entry import Entry
+    from llm_cache.warm.budget import Stopped
+    from llm_cache.warm.plan import PlannedSet, WarmItem, WarmPlan
+    from llm_cache.warm.run import WarmEvent
 
 
 @dataclass(slots=True)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
-from llm_cache.cli.failures import ExitCode, Failure
-from llm_cache.cli.render import ColourChoice, Screen, screen_for
+from llm_cache.cli.errors import ExitCode, Failure
+from llm_cache.cli.output.screen import ColourChoice, Screen, screen_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llm_cache.cache import LLMCache
+    from llm_cache.api.cache import LLMCache
     from llm_cache.config import CacheConfig
 
 FILE_NAME: Final = "cache.db"
@@ -65,8 +65,8 @@ class Session:
     def cache(self) -> LLMCache:
         """The cache the settings lead to."""
         if self._opened is None:
-            from llm_cache.cache import LLMCache
-            from llm_cache.cli.warnings import show_warnings
+            from llm_cache.api.cache import LLMCache
+            from llm_cache.cli.output.log_lines import show_warnings
 
             place = self.config.cache_dir
             if place.exists() and not place.is_dir():

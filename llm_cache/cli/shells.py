@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from click.shell_completion import ShellComplete
 
-from llm_cache.cli.printable import is_harmless, printable
+from llm_cache.cli.output.escape import is_harmless, printable
 from llm_cache.cli.shell_words import Line, quoted_for_bash, split
 
 if TYPE_CHECKING:

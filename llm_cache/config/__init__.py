@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from llm_cache.config.loading import check_config, config_path, load_config
-from llm_cache.config.model import CacheConfig
-from llm_cache.config.parts import PrefixConfig, WarmSet
+from llm_cache.config._parts import PrefixConfig, WarmSet
+from llm_cache.config._schema import CacheConfig
+from llm_cache.config.load import check_config, config_path, load_config
 from llm_cache.config.problems import Origin, OriginKind, Problem
 
 __all__ = [

@@ -15,14 +15,14 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from llm_cache.config.checks import is_array, is_table
 from llm_cache.config.problems import Origin, OriginKind, Problem, WrongSettingsError, harmless
-from llm_cache.config.values import is_array, is_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from llm_cache.config.lines import KeyPath
+    from llm_cache.config._toml_lines import KeyPath
 
 CONFIG_NAME: Final = "cache.toml"
 PYPROJECT_NAME: Final = "pyproject.toml"
@@ -57,12 +57,12 @@ class SourceFile:
     @cached_property
     def _lines(self) -> dict[KeyPath, int]:
         # Only an error or a question for an origin needs them: a lookup should not pay for it.
-        from llm_cache.config.lines import key_lines
+        from llm_cache.config._toml_lines import key_lines
 
         return key_lines(self._text)
 
     def _line_of(self, key: KeyPath) -> int | None:
-        from llm_cache.config.lines import line_of
+        from llm_cache.config._toml_lines import line_of
 
         return line_of(self._lines, (*self._table, *key))
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from llm_cache.config.lines import KeyPath
+    from llm_cache.config._toml_lines import KeyPath
 
 SHOWN_CHARS: Final = 60
 """As much of a wrong value as a message quotes."""

@@ -115,7 +115,7 @@ def test_what_looks_like_a_number_or_a_text_is_none():
 
 def test_calls_without_buffers_are_remembered(cache, monkeypatch):
     """They are bound once: the second call of each looks at no param."""
-    from llm_cache.binding import Binding
+    from llm_cache.functions.binding import Binding
 
     @cached_llm_call("p")
     def text(*values: object, **more: object) -> str:

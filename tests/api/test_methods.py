@@ -275,7 +275,7 @@ def test_a_method_keeps_no_object_alive():
 
 def test_hits_look_at_no_param(monkeypatch):
     """An object that does not count is not looked at; its method's hits are as quick as others."""
-    from llm_cache.binding import Binding
+    from llm_cache.functions.binding import Binding
 
     Lessons().bare("quick")
     monkeypatch.setattr(Binding, "identity", mock.Mock(side_effect=AssertionError))

@@ -7,7 +7,7 @@ import types
 import pytest
 
 from llm_cache import PrefixConflictError, cached_llm_call
-from llm_cache.claims import bindings_of
+from llm_cache.functions.registry import bindings_of
 
 pytestmark = pytest.mark.usefixtures("cache")
 

@@ -12,7 +12,7 @@ import pytest
 import terminal
 from terminal import Result
 
-from llm_cache.cache import LLMCache
+from llm_cache.api.cache import LLMCache
 from llm_cache.cli.app import run
 
 HOUR_S = 3600.0

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from llm_cache import CacheConfig, LLMCache, Usage, load_config
-from llm_cache.calls import make_call
-from llm_cache.codec import UNTYPED
-from llm_cache.entry import Entry
-from llm_cache.generation import new_entry
-from llm_cache.savings import Paid
-from llm_cache.stores.base import Counts, EntryUse, UsageDay
+from llm_cache.core.entry import Entry
+from llm_cache.core.usage import Paid
+from llm_cache.core.values.codec import UNTYPED
+from llm_cache.engine.call import make_call
+from llm_cache.engine.generation import new_entry
+from llm_cache.store.records import Counts, EntryUse, UsageDay
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
 SETTINGS = """\

@@ -6,7 +6,7 @@ import pytest
 import terminal
 from terminal import Terminal
 
-from llm_cache.cache import LLMCache
+from llm_cache.api.cache import LLMCache
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import terminal
 
-from llm_cache.cache import LLMCache
+from llm_cache.api.cache import LLMCache
 from llm_cache.cli import app, shell_words
-from llm_cache.cli.completion import SCRIPTS
+from llm_cache.cli.commands.completion import SCRIPTS
 
 # The program of this checkout comes first.
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

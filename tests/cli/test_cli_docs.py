@@ -7,7 +7,7 @@ import click
 import pytest
 
 from llm_cache.cli.app import commands
-from llm_cache.cli.commands import COMMANDS
+from llm_cache.cli.registry import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "cli.md").read_text("utf-8")

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import terminal
 
-from llm_cache.cache import LLMCache
-from llm_cache.checkup import check_place, check_up
+from llm_cache.api.cache import LLMCache
 from llm_cache.cli.app import run
-from llm_cache.stores.checkup import Place
-from llm_cache.stores.content_checkup import check_sqlite
-from tests.stores.older import back_to
+from llm_cache.doctor import check_place, check_up
+from llm_cache.store.sqlite.check_content import check_sqlite
+from llm_cache.store.sqlite.check_files import Place
+from tests.store.older import back_to
 
 NOBODY = 65534
 HOUR_S = 3600.0
@@ -122,8 +122,8 @@ def test_a_directory_that_may_not_be_made_fails(tmp_path, monkeypatch):
 def test_somebody_who_may_not_make_it_is_told():
     """By the rights that the process has."""
     code = (
-        "import os; from pathlib import Path; import llm_cache.findings;"
-        "from llm_cache.stores.checkup import Place, check_directory;"
+        "import os; from pathlib import Path; import llm_cache.store.findings;"
+        "from llm_cache.store.sqlite.check_files import Place, check_directory;"
         f"os.setgid({NOBODY}); os.setuid({NOBODY});"
         "print(*(f.level for f in check_directory(Place(directory=Path('/none/here'), now=0.0))))"
     )

@@ -5,8 +5,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from llm_cache.cli import failures
-from llm_cache.cli.failures import ExitCode, explain
+from llm_cache.cli import errors
+from llm_cache.cli.errors import ExitCode, explain
 from llm_cache.errors import ConfigError, KeyParamError, PrefixError, StoreError
 
 
@@ -73,7 +73,7 @@ def test_debug_shows_the_traceback(cli, lessons):
         (PermissionError(13, "Permission denied", "f"), 1),
         (ZeroDivisionError("x"), 1),
         (RecursionError(), 1),
-        (failures.Failure(message="x", code=ExitCode.NOT_THERE), 3),
+        (errors.Failure(message="x", code=ExitCode.NOT_THERE), 3),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
@@ -116,8 +116,8 @@ def test_warning_of_the_library_is_a_line(cli, lessons, here):
     import io
     import logging
 
-    from llm_cache.cli.render import screen_for
-    from llm_cache.cli.warnings import show_warnings
+    from llm_cache.cli.output.log_lines import show_warnings
+    from llm_cache.cli.output.screen import screen_for
 
     stream = io.StringIO()
     end = show_warnings(screen_for(stream, environ={"PYTHONUTF8": "1"}))

@@ -14,14 +14,14 @@ import terminal
 from terminal import Result, Terminal
 from test_cli_hostile import EVIL, assert_harmless
 
-from llm_cache.cache import LLMCache
-from llm_cache.cli.whole_file import written_whole
-from llm_cache.entry import Entry
-from llm_cache.exchange import to_line
-from llm_cache.importing import ENTRIES_AT_ONCE
-from llm_cache.zstd import MAGIC, decompressed
+from llm_cache.api.cache import LLMCache
+from llm_cache.api.importer import ENTRIES_AT_ONCE
+from llm_cache.cli.output.atomic_file import written_whole
+from llm_cache.core.entry import Entry
+from llm_cache.core.values.zstd import MAGIC, decompressed
+from llm_cache.transfer.jsonl import to_line
 from tests.exchange.samples import signed
-from tests.stores.disks import largest_file
+from tests.store.disks import largest_file
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 import terminal
 from rich.cells import cell_len
 
-from llm_cache.cache import LLMCache
-from llm_cache.cli.commands import COMMANDS as REGISTERED
+from llm_cache.api.cache import LLMCache
+from llm_cache.cli.registry import COMMANDS as REGISTERED
 
 MARKUP = "[red]x[/red] :key: :smile: [/x] 分数"
 EVIL = f"\x1b[31m\x1b]52;c;aGk=\x07\x1b]8;;http://x\x07\x9b2J\u202e\u2066\r\0{MARKUP}"

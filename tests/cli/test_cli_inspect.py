@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from llm_cache import CachePolicy, Generated, Usage
-from llm_cache.cache import LLMCache
+from llm_cache.api.cache import LLMCache
 
 PAGE_LINES = 202
 
@@ -278,6 +278,6 @@ def test_ambiguous_id_lists_the_candidates(cli, lessons):
 
 def cache_key(cache: LLMCache, number: int) -> str:
     """The key that an entry of `many` would have."""
-    from llm_cache.keys import Identity, canonical_params
+    from llm_cache.core.keys import Identity, canonical_params
 
     return Identity("many", canonical_params({"number": number})).key.hex()

@@ -13,9 +13,9 @@ import pytest
 import terminal
 from terminal import Terminal
 
-from llm_cache.cache import LLMCache
-from llm_cache.cli.failures import Failure
-from llm_cache.cli.ids import ROWS_FOR_ONE_SEARCH, find_infos
+from llm_cache.api.cache import LLMCache
+from llm_cache.cli.errors import Failure
+from llm_cache.cli.select.ids import ROWS_FOR_ONE_SEARCH, find_infos
 from tests.conformance.samples import an_entry
 
 

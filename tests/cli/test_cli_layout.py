@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from llm_cache.cli import figures
-from llm_cache.cli.cells import cut, flow, wrap
-from llm_cache.cli.render import ColourChoice, Marked, Mood, Screen, bar
-from llm_cache.cli.table import Column, fit, write_table
+from llm_cache.cli.output import formatting
+from llm_cache.cli.output.layout import cut, flow, wrap
+from llm_cache.cli.output.screen import ColourChoice, Marked, Mood, Screen, bar
+from llm_cache.cli.output.table import Column, fit, write_table
 
 TEXTS = st.text(st.sampled_from("ab 分数é\u0301字–"), max_size=60)
 
@@ -144,7 +144,7 @@ def test_latin_terminal_keeps_what_it_has():
 )  # fmt: skip
 def test_span(seconds, shown):
     """One unit, rounded down."""
-    assert figures.span(seconds) == shown
+    assert formatting.span(seconds) == shown
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_span(seconds, shown):
 )  # fmt: skip
 def test_duration(seconds, shown):
     """As precise as it matters."""
-    assert figures.duration(seconds) == shown
+    assert formatting.duration(seconds) == shown
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_duration(seconds, shown):
 )
 def test_money(usd, shown):
     """What is not known is never $0.00."""
-    assert figures.money(usd) == shown
+    assert formatting.money(usd) == shown
 
 
 @pytest.mark.parametrize(
@@ -172,18 +172,18 @@ def test_money(usd, shown):
 )  # fmt: skip
 def test_percent(share, digits, shown):
     """All is all, and none is none."""
-    assert figures.percent(share, digits=digits) == shown
+    assert formatting.percent(share, digits=digits) == shown
 
 
 @pytest.mark.parametrize("instant", [None, math.inf, math.nan, 1e300, -1e300])
 def test_instant_that_is_none(instant):
     """A tampered instant is no crash."""
-    assert figures.iso(instant) is None
+    assert formatting.iso(instant) is None
 
 
 def test_instant():
     """ISO 8601, in UTC, to the millisecond."""
-    assert figures.iso(1_700_000_000.25) == "2023-11-14T22:13:20.250Z"
+    assert formatting.iso(1_700_000_000.25) == "2023-11-14T22:13:20.250Z"
 
 
 def test_colour_choices_are_words():

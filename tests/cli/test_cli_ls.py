@@ -6,7 +6,7 @@ import re
 import pytest
 from terminal import Terminal
 
-from llm_cache.cache import LLMCache
+from llm_cache.api.cache import LLMCache
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 JSON_FIELDS = [
@@ -140,7 +140,7 @@ def test_alias_lists_too(cli, lessons):
 
 def test_versions_have_a_column_of_their_own(screen, lessons):
     """Two entries that differ by version only can be told apart."""
-    from llm_cache.policy import CachePolicy
+    from llm_cache.core.policy import CachePolicy
 
     with LLMCache(lessons.directory) as cache:
         cache.put("haiku", "old", policy=CachePolicy(version="1"), topic="moon")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_cache.cli.printable import is_harmless, printable, printable_json
+from llm_cache.cli.output.escape import is_harmless, printable, printable_json
 
 SHOWN = {
     "escape sequence": ("\x1b[31mred", r"\x1b[31mred"),

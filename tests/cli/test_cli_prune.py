@@ -11,15 +11,15 @@ import pytest
 import terminal
 
 from llm_cache import Generated, Usage
-from llm_cache.cache import LLMCache
-from llm_cache.cli import remake
-from llm_cache.cli.figures import UNKNOWN
-from llm_cache.codec import UNTYPED
-from llm_cache.entry import Entry
-from llm_cache.keys import Identity, canonical_params
-from llm_cache.stores.base import Group
-from llm_cache.stores.removal import add_to_totals
-from llm_cache.stores.rows import INSERT, to_row
+from llm_cache.api.cache import LLMCache
+from llm_cache.cli.output import remake
+from llm_cache.cli.output.formatting import UNKNOWN
+from llm_cache.core.entry import Entry
+from llm_cache.core.keys import Identity, canonical_params
+from llm_cache.core.values.codec import UNTYPED
+from llm_cache.store.records import Group
+from llm_cache.store.sqlite._removal import add_to_totals
+from llm_cache.store.sqlite._rows import INSERT, to_row
 
 MIB = 1024**2
 DAY_S = 86_400.0

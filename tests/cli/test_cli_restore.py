@@ -8,7 +8,7 @@ import pytest
 from terminal import Terminal
 
 from llm_cache import CacheConfig
-from llm_cache.cache import LLMCache
+from llm_cache.api.cache import LLMCache
 
 GUARD_S = 30.0
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")

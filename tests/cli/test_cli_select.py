@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_cache.cache import LLMCache
+from llm_cache.api.cache import LLMCache
 from llm_cache.cli.app import run
 from llm_cache.config import load_config
-from llm_cache.entry import Entry
-from llm_cache.keys import Identity, canonical_params
+from llm_cache.core.entry import Entry
+from llm_cache.core.keys import Identity, canonical_params
 from tests.conformance.samples import sized
 
 

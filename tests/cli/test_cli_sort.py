@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_cache.cache import LLMCache
-from llm_cache.cli.order import PAGE, Order
+from llm_cache.api.cache import LLMCache
+from llm_cache.cli.select.order import PAGE, Order
 from tests.conformance.samples import T0, an_entry
 
 FIGURES = ["age", "size", "hits", "expires", "saved"]

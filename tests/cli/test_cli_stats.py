@@ -10,16 +10,16 @@ from datetime import UTC, datetime
 import pytest
 from rich.cells import cell_len
 
-from llm_cache.cache import LLMCache
-from llm_cache.cli.advice import advice, write_advice
+from llm_cache.api.cache import LLMCache
+from llm_cache.api.stats import breakdown
+from llm_cache.api.upkeep import LOOK_AT, Measured, Upkeep, upkeep
 from llm_cache.cli.app import run
-from llm_cache.cli.bars import sparkline
-from llm_cache.cli.render import Screen
-from llm_cache.cli.stats import FIELDS
-from llm_cache.cli.stats_picture import draw
-from llm_cache.statistics import breakdown
-from llm_cache.stores.base import Counts, EntryUse, Refusals, UsageDay
-from llm_cache.upkeep import LOOK_AT, Measured, Upkeep, upkeep
+from llm_cache.cli.commands.stats import FIELDS
+from llm_cache.cli.output.advice import advice, write_advice
+from llm_cache.cli.output.bars import sparkline
+from llm_cache.cli.output.screen import Screen
+from llm_cache.cli.output.stats import draw
+from llm_cache.store.records import Counts, EntryUse, Refusals, UsageDay
 
 DAY_S = 86_400.0
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")

@@ -35,7 +35,7 @@ def test_pipe_has_no_colour(piped):
 )
 def test_terminal_that_is_not_utf8_gets_ascii(screen, lessons, command, env):
     """Bars, dashes and ellipses in ASCII; no UnicodeEncodeError."""
-    from llm_cache.cache import LLMCache
+    from llm_cache.api.cache import LLMCache
 
     with LLMCache(lessons.directory) as cache:
         cache.put("wide", "分数の足し算", topic="分数の足し算" * 9)
@@ -54,7 +54,7 @@ def test_ascii_pictures(screen):
 
 def test_pipe_under_c_locale_still_gets_the_data_itself(piped, lessons):
     """A script that sorts by bytes wants the text, not its escapes."""
-    from llm_cache.cache import LLMCache
+    from llm_cache.api.cache import LLMCache
 
     with LLMCache(lessons.directory) as cache:
         cache.put("wide", "x", topic="分数")
@@ -74,7 +74,7 @@ def test_columns_variable_is_respected(screen):
 )
 def test_reader_that_leaves_is_no_error(lessons, here, args):
     """`| head` ends the listing: silently, exit 0."""
-    from llm_cache.cache import LLMCache
+    from llm_cache.api.cache import LLMCache
 
     with LLMCache(lessons.directory) as cache:
         for number in range(1500):  # more than a pipe holds

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from llm_cache.cli.render import Screen
-from llm_cache.cli.text import draw_text
+from llm_cache.cli.output.preview import draw_text
+from llm_cache.cli.output.screen import Screen
 from tests.conformance.samples import an_entry
 
 OURS = re.compile(r"\x1b\[[10]m")

@@ -3,8 +3,8 @@
 import io
 from dataclasses import replace
 
-from llm_cache.cli.render import screen_for
-from llm_cache.cli.ticker import Ticker
+from llm_cache.cli.output.screen import screen_for
+from llm_cache.cli.output.status_line import Ticker
 
 
 class Clock:

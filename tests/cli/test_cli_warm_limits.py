@@ -8,7 +8,7 @@ import pytest
 import terminal
 from terminal import Terminal
 
-from llm_cache.cache import LLMCache
+from llm_cache.api.cache import LLMCache
 
 GENERATORS = '''
 """Functions as an application has them."""

@@ -25,7 +25,7 @@ def test_configuration_imports_nothing_heavy():
     assert imported(code, *heavy) == []
 
 
-@pytest.mark.parametrize("module", ["tomli_w", "llm_cache.config.lines"])
+@pytest.mark.parametrize("module", ["tomli_w", "llm_cache.config._toml_lines"])
 def test_reading_a_good_file_needs_no_writer_and_no_lines(module: str, tmp_path):
     """Only who writes TOML pays for the writer, only who asks for lines counts them."""
     path = tmp_path / "cache.toml"

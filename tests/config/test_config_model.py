@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from llm_cache.config import CacheConfig, OriginKind, PrefixConfig
-from llm_cache.config import values as check
+from llm_cache.config import checks as check
+from llm_cache.core.policy import CachePolicy
 from llm_cache.errors import CacheError, ConfigError
-from llm_cache.policy import CachePolicy
 
 HUGE = "9" * 5000
 CENTURY_S = 100 * 365.25 * 86_400

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_cache.config import CacheConfig, OriginKind, PrefixConfig, load_config
-from llm_cache.config.parts import Price
-from llm_cache.config.report import FIRST_FILE, Setting, settings_as_toml, settings_in_force
+from llm_cache.config._parts import Price
+from llm_cache.config.show import FIRST_FILE, Setting, settings_as_toml, settings_in_force
 
 ROOT = Path(__file__).parents[2]
 Load = Callable[[str], CacheConfig]

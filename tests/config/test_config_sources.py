@@ -262,7 +262,7 @@ def test_file_outside_the_working_directory_is_named_in_full(write: Write, tmp_p
 
 def test_precedence_of_ttls(write: Write, work: Path):
     """The call, the file's prefix, the decorator, the file's defaults, then what is built in."""
-    from llm_cache.policy import CachePolicy
+    from llm_cache.core.policy import CachePolicy
 
     write('[defaults]\nttl = "1h"\n[prefixes.named]\nttl = "2h"\n')
     table = load_config(environ={}, cwd=work).policies()

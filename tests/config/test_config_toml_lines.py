@@ -8,7 +8,7 @@ import tomli_w
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llm_cache.config.lines import KeyPath, key_lines, line_of
+from llm_cache.config._toml_lines import KeyPath, key_lines, line_of
 
 NASTY = '''\
 # [not.a.table] = 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_cache.stores.protocol import Store
+from llm_cache.store.protocol import Store
 from tests.conformance.factories import FACTORIES, Factory
 from tests.conformance.samples import Clock
 

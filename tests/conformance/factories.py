@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from llm_cache.stores.protocol import Store
-from llm_cache.stores.sqlite import SqliteStore
+from llm_cache.store.protocol import Store
+from llm_cache.store.sqlite.store import SqliteStore
 
 
 class Factory(Protocol):

@@ -4,12 +4,12 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from llm_cache.entry import Entry, EntryInfo
-from llm_cache.keys import Identity, canonical_params
-from llm_cache.policy import CachePolicy
-from llm_cache.policy_table import Policy, PolicyTable
-from llm_cache.stores.base import EVERYTHING
-from llm_cache.stores.protocol import Store
+from llm_cache.core.entry import Entry, EntryInfo
+from llm_cache.core.keys import Identity, canonical_params
+from llm_cache.core.policy import CachePolicy
+from llm_cache.core.policy_resolution import Policy, PolicyTable
+from llm_cache.store.protocol import Store
+from llm_cache.store.records import EVERYTHING
 
 T0 = 1_800_000_000.0
 """When the entries of a test begin, in epoch seconds."""

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llm_cache.entry import Freshness, judge, share_of
-from llm_cache.policy import CachePolicy
-from llm_cache.policy_table import NOTHING, Policy, PolicyTable, Remembered
-from llm_cache.stores.base import EVERYTHING, TRASH_KEPT_S, Group, Selection
+from llm_cache.core.entry import Freshness, judge, share_of
+from llm_cache.core.policy import CachePolicy
+from llm_cache.core.policy_resolution import NOTHING, Policy, PolicyTable, Remembered
+from llm_cache.store.records import EVERYTHING, TRASH_KEPT_S, Group, Selection
 from tests.conformance.samples import T0, an_entry, held, keep, keys_of, policies
 
 SECONDS = st.integers(0, 40).map(lambda eighths: eighths / 8)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llm_cache.entry import Entry
-from llm_cache.stores.base import EVERYTHING
+from llm_cache.core.entry import Entry
+from llm_cache.store.records import EVERYTHING
 from tests.conformance.samples import T0, an_entry, keep, keys_of, sized
 
 INT64 = st.integers(-(2**63), 2**63 - 1)

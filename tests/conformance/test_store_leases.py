@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from llm_cache.core.keys import Identity, canonical_params
 from llm_cache.errors import StoreError
-from llm_cache.keys import Identity, canonical_params
-from llm_cache.stores.base import EVERYTHING, EntryUse, Held, Lease, Selection
+from llm_cache.store.records import EVERYTHING, EntryUse, Held, Lease, Selection
 from tests.conformance.samples import PREFIX, T0, an_entry, keep, policies
 
 WAIT_S = 30.0

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from llm_cache.errors import StoreError
-from llm_cache.stores.base import EVERYTHING, Counts, EntryUse, Selection, UsageDay
+from llm_cache.store.records import EVERYTHING, Counts, EntryUse, Selection, UsageDay
 from tests.conformance.samples import T0, an_entry, keep, policies
 
 JOIN_S = 30.0

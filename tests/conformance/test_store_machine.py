@@ -17,10 +17,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from llm_cache.entry import Entry
-from llm_cache.policy_table import Policy
-from llm_cache.stores.base import EVERYTHING, EntryUse, Selection
-from llm_cache.stores.protocol import Store
+from llm_cache.core.entry import Entry
+from llm_cache.core.policy_resolution import Policy
+from llm_cache.store.protocol import Store
+from llm_cache.store.records import EVERYTHING, EntryUse, Selection
 from tests.conformance.factories import FACTORIES, Factory
 from tests.conformance.samples import Clock, an_entry, keys_of
 

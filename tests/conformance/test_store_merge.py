@@ -4,9 +4,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from llm_cache.core.keys import Identity, canonical_params
 from llm_cache.errors import StoreError
-from llm_cache.keys import Identity, canonical_params
-from llm_cache.stores.base import EVERYTHING
+from llm_cache.store.records import EVERYTHING
 from tests.conformance.samples import PREFIX, T0, an_entry, held, keep
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from llm_cache.stores.base import EVERYTHING, Group, Selection
+from llm_cache.store.records import EVERYTHING, Group, Selection
 from tests.conformance.samples import an_entry, held, keep, keys_of
 
 PREFIXES = ("intro_page", "word_problem", "word_problem/hard")

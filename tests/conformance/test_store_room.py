@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from llm_cache.keys import canonical_params
-from llm_cache.policy_table import Remembered
-from llm_cache.stores.base import EVERYTHING, EntryUse
+from llm_cache.core.keys import canonical_params
+from llm_cache.core.policy_resolution import Remembered
+from llm_cache.store.records import EVERYTHING, EntryUse
 from tests.conformance.samples import (
     T0,
     an_entry,

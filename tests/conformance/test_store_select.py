@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llm_cache.entry import EntryInfo
-from llm_cache.stores.base import EVERYTHING, EntryUse, Selection
+from llm_cache.core.entry import EntryInfo
+from llm_cache.store.records import EVERYTHING, EntryUse, Selection
 from tests.conformance.samples import T0, an_entry, keep, keys_of
 
 MANY = 1100

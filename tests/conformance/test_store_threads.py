@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from llm_cache.stores.base import EVERYTHING, Counts, EntryUse, Selection, UsageDay
+from llm_cache.store.records import EVERYTHING, Counts, EntryUse, Selection, UsageDay
 from tests.conformance.samples import T0, an_entry, held, keep, policies
 
 THREADS = 8

@@ -2,7 +2,7 @@
 
 import pytest
 
-from llm_cache.stores.base import EVERYTHING, Lease, Selection, Total
+from llm_cache.store.records import EVERYTHING, Lease, Selection, Total
 from tests.conformance.samples import T0, an_entry, big_entry, held, keep, policies
 
 PARAMS_BYTES = len(b'{"n":1}')

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from llm_cache.keys import Identity, canonical_params
-from llm_cache.stores.base import EVERYTHING, Lease, Selection
-from llm_cache.stores.trash import PAGE
+from llm_cache.core.keys import Identity, canonical_params
+from llm_cache.store.records import EVERYTHING, Lease, Selection
+from llm_cache.store.sqlite._trash import PAGE
 from tests.conformance.samples import T0, an_entry, held, keep, keys_of
 
 

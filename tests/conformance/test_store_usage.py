@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llm_cache.stores.base import (
+from llm_cache.store.records import (
     EVERYTHING,
     Counts,
     EntryUse,

@@ -10,11 +10,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from llm_cache.codec import UNTYPED
-from llm_cache.entry import Entry
-from llm_cache.exchange import to_line
-from llm_cache.keys import Identity, canonical_params
-from llm_cache.policy_table import NOTHING, Remembered
+from llm_cache.core.entry import Entry
+from llm_cache.core.keys import Identity, canonical_params
+from llm_cache.core.policy_resolution import NOTHING, Remembered
+from llm_cache.core.values.codec import UNTYPED
+from llm_cache.transfer.jsonl import to_line
 from tests.keys.golden_inputs import Color, Grade, Level, Mode, Topic
 
 NOW = 1_800_000_000.0

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llm_cache import CacheConfig, CachePolicy, LLMCache
-from llm_cache.entry import Entry
-from llm_cache.exchange import to_line, without_secrets
-from llm_cache.importing import ENTRIES_AT_ONCE, Importer
+from llm_cache.api.importer import ENTRIES_AT_ONCE, Importer
+from llm_cache.core.entry import Entry
+from llm_cache.transfer.jsonl import to_line, without_secrets
 from tests.exchange.samples import MEASURES, NOW, PARAMS, VALUES, sample
 
 

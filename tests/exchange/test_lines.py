@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_cache.codec import is_same
-from llm_cache.entry import Entry
-from llm_cache.exchange import LineError, UntrustedError, from_line, to_line
-from llm_cache.keys import Identity
-from llm_cache.policy_table import NOTHING, Remembered
+from llm_cache.core.entry import Entry
+from llm_cache.core.keys import Identity
+from llm_cache.core.policy_resolution import NOTHING, Remembered
+from llm_cache.core.values.codec import is_same
+from llm_cache.transfer.jsonl import LineError, UntrustedError, from_line, to_line
 from tests.exchange.samples import (
     MAX_VALUE_BYTES,
     MEASURES,

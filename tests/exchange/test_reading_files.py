@@ -9,8 +9,8 @@ import zstandard
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llm_cache.exchange import split_lines
-from llm_cache.zstd import Compressor, ZstdDamagedError, ZstdMissingError, decompressed
+from llm_cache.core.values.zstd import Compressor, ZstdDamagedError, ZstdMissingError, decompressed
+from llm_cache.transfer.jsonl import split_lines
 
 MIB = 1024**2
 CHUNKS = st.lists(st.binary(max_size=4) | st.sampled_from([b"\n", b"a\nb", b"\n\n"]), max_size=12)

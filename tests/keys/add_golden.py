@@ -15,7 +15,7 @@ import sys
 
 from golden_inputs import GOLDEN, construct, digests_of, read_vectors
 
-from llm_cache.keys import canonical_params
+from llm_cache.core.keys import canonical_params
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ import sys
 import pytest
 from golden_inputs import Vector, construct, digests_of, read_vectors
 
-from llm_cache.keys import Identity, canonical_params, check_prefix
+from llm_cache.core.keys import Identity, canonical_params, check_prefix
 
 VECTORS = read_vectors()
 HERE = pathlib.Path(__file__).parent
@@ -82,7 +82,7 @@ def test_every_frame_and_every_kind_of_value_has_a_vector():
 PRINT_KEYS = """
 from golden_inputs import construct, read_vectors
 from test_golden import identity_of
-from llm_cache.keys import canonical_params
+from llm_cache.core.keys import canonical_params
 
 for vector in read_vectors():
     params = construct(vector["params"])

@@ -12,7 +12,7 @@ from golden_inputs import Color, Count, Grade, Level, Mode, Point, Word, framed_
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llm_cache.keys import Identity, canonical_params, check_prefix
+from llm_cache.core.keys import Identity, canonical_params, check_prefix
 
 # What is easily confused, drawn often enough for equal values to meet.
 TRAPS = st.sampled_from(

@@ -15,7 +15,7 @@ import zoneinfo
 import pytest
 from golden_inputs import Access, Color, Count, Grade, Level, Mode, Point, Ratio, Topic, Word
 
-from llm_cache.keys import Identity, canonical_params
+from llm_cache.core.keys import Identity, canonical_params
 
 
 def canonical(value) -> bytes:
@@ -218,7 +218,7 @@ class Topic(pydantic.BaseModel):
 params = {"g": Grade(5), "s": Subject.MATH, "t": [Topic(title="a"), Topic(title="b")]}
 
 if __name__ == "__main__":
-    from llm_cache.keys import canonical_params
+    from llm_cache.core.keys import canonical_params
     print(canonical_params(params).decode())
 """
 

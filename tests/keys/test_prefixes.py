@@ -4,8 +4,8 @@ import enum
 
 import pytest
 
+from llm_cache.core.keys import check_prefix
 from llm_cache.errors import PrefixError
-from llm_cache.keys import check_prefix
 
 GOOD = {
     "one letter": "p",

@@ -12,8 +12,8 @@ import pydantic
 import pytest
 from golden_inputs import Color, Grade, Lesson, Topic
 
+from llm_cache.core.keys import Identity, canonical_params
 from llm_cache.errors import CacheError, KeyParamError
-from llm_cache.keys import Identity, canonical_params
 
 
 class Plain:

@@ -12,9 +12,9 @@ import pytest
 from golden_inputs import Grade
 from typing_extensions import TypedDict
 
+from llm_cache.core.keys import canonical_params
+from llm_cache.core.redaction import show_params
 from llm_cache.errors import KeyParamError
-from llm_cache.keys import canonical_params
-from llm_cache.params import show_params
 
 T = TypeVar("T")
 

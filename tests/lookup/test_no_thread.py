@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from llm_cache import CachePolicy, LLMCache, cached_llm_call
-from llm_cache.stores import heartbeat
+from llm_cache.store.sqlite import _heartbeat
 
 GUARD_S = 20.0
 
@@ -24,7 +24,7 @@ LIMITED = CachePolicy(timeout="1m")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_thread_that_could_not_be_started_is_started_later(tmp_path, monkeypatch, name):
     """Whoever comes next finds everything as if it had not been tried."""
-    monkeypatch.setattr(heartbeat._of_process, "heartbeat", heartbeat.Heartbeat())
+    monkeypatch.setattr(_heartbeat._of_process, "heartbeat", _heartbeat.Heartbeat())
     start = threading.Thread.start
     failed = []
 
@@ -68,7 +68,7 @@ def no_threads(monkeypatch):
             raise RuntimeError(msg)
         start(thread)
 
-    monkeypatch.setattr(heartbeat._of_process, "heartbeat", heartbeat.Heartbeat())
+    monkeypatch.setattr(_heartbeat._of_process, "heartbeat", _heartbeat.Heartbeat())
     monkeypatch.setattr(threading.Thread, "start", refuse)
 
 

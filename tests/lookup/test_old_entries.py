@@ -14,8 +14,8 @@ from llm_cache import (
     RecursiveGenerationError,
     cached_llm_call,
 )
-from llm_cache.circuit import LONGEST_PAUSE_S, TRIPS_AFTER
-from llm_cache.flights import IDLE_LOOP_S
+from llm_cache.engine._circuit import LONGEST_PAUSE_S, TRIPS_AFTER
+from llm_cache.engine._flights import IDLE_LOOP_S
 from tests.conformance.samples import T0, Clock
 
 HOUR_S = 3600.0

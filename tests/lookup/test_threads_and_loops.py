@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from llm_cache import CachePolicy, EventLoopError, GenerationTimeoutError, LLMCache
-from llm_cache.engine import POOL_THREADS
+from llm_cache.engine.engine import POOL_THREADS
 
 
 def test_a_waiter_takes_over_from_a_loop_that_ended(cache, gate, in_thread):

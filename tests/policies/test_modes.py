@@ -13,7 +13,7 @@ from llm_cache import (
     ReplayMissError,
     cached_llm_call,
 )
-from llm_cache.policy import Mode
+from llm_cache.core.policy import Mode
 
 MODES = tuple(Mode)
 YEAR_S = 365 * 86_400.0

@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from llm_cache import CachePolicy, Outcome
-from llm_cache.circuit import LONGEST_PAUSE_S, TRIPS_AFTER
+from llm_cache.engine._circuit import LONGEST_PAUSE_S, TRIPS_AFTER
 
 GUARD_S = 30.0
 HOUR_S = 3600.0

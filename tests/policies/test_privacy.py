@@ -28,11 +28,11 @@ from llm_cache import (
     cached_llm_call,
     load_config,
 )
-from llm_cache.calls import make_call
 from llm_cache.cli.app import run
-from llm_cache.codec import UNTYPED
-from llm_cache.flights import Abandoned
-from llm_cache.stores.connection import run as run_sql
+from llm_cache.core.values.codec import UNTYPED
+from llm_cache.engine._flights import Abandoned
+from llm_cache.engine.call import make_call
+from llm_cache.store.sqlite._connection import run as run_sql
 from tests.cli import terminal
 
 REDACTED = "<redacted>"

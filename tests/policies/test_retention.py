@@ -5,9 +5,9 @@ import math
 import pytest
 
 from llm_cache import CachePolicy, Freshness, LLMCache, cached_llm_call
-from llm_cache.exchange import to_line
-from llm_cache.importing import Importer
-from llm_cache.policy_table import NOTHING, Remembered
+from llm_cache.api.importer import Importer
+from llm_cache.core.policy_resolution import NOTHING, Remembered
+from llm_cache.transfer.jsonl import to_line
 from tests.conformance.samples import T0
 
 HOUR_S = 3600.0

@@ -288,7 +288,7 @@ def test_a_default_tenant_will_do(make_cache):
 def test_another_cache_that_requires_none_opens_no_door(strict, make_cache, monkeypatch):
     """A function that goes from one cache to another asks anew whether it needs a tenant."""
     lax, in_use = make_cache(), []
-    monkeypatch.setattr("llm_cache.cached.get_cache", lambda: in_use[-1])
+    monkeypatch.setattr("llm_cache.api._cached.get_cache", lambda: in_use[-1])
     page = cached_llm_call("page")(lambda: "text")
     in_use.append(lax)
     assert [page(), page()] == ["text", "text"]
@@ -352,7 +352,7 @@ def test_not_the_memory_of_a_decorated_function(cache, is_async):
 
 def test_not_when_more_tenants_come_than_are_remembered(cache, monkeypatch):
     """Scopes are remembered for speed, a bounded number of them."""
-    monkeypatch.setattr("llm_cache.shortcuts.SCOPES_AT_MOST", 2)
+    monkeypatch.setattr("llm_cache.engine.fast_path.SCOPES_AT_MOST", 2)
     page = cached_llm_call("page", cache=cache)(
         lambda: cache.engine.scopes.current().tenant,
     )

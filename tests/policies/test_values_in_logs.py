@@ -13,9 +13,9 @@ import pytest
 from pydantic_core import PydanticCustomError
 
 from llm_cache import CachePolicy, KeyParamError
-from llm_cache.codec import DecodeError, codec_for
-from llm_cache.exchange import LineError, from_line
-from llm_cache.refusals import said_by_pydantic
+from llm_cache.core.values.codec import DecodeError, codec_for
+from llm_cache.core.values.refusals import said_by_pydantic
+from llm_cache.transfer.jsonl import LineError, from_line
 from tests.exchange.samples import NOW, forged
 
 CANARY = "canary-4111"

@@ -12,9 +12,9 @@ import textwrap
 import pytest
 
 from llm_cache import CachePolicy, ConfigError, cached_llm_call
-from llm_cache.binding import version_of_source
 from llm_cache.cli.app import run
-from llm_cache.stores.sweeping import AT_ONCE
+from llm_cache.functions.binding import version_of_source
+from llm_cache.store.sqlite._sweep import AT_ONCE
 
 HOUR_S = 3600.0
 AUTO = CachePolicy(version="auto")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from llm_cache import LLMCache
-from llm_cache.stores.base import Held, Lease
-from llm_cache.stores.sqlite import SqliteStore
+from llm_cache.store.records import Held, Lease
+from llm_cache.store.sqlite.store import SqliteStore
 from tests.conformance.samples import T0, Clock, an_entry
 from tests.conformance.test_store_leases import acquire, granted
 

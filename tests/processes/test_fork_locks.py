@@ -10,8 +10,10 @@ import llm_cache
 LOCKS = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore"}
 
 HOLDING = """
-from llm_cache import get_cache, process, claims
-from llm_cache.stores import heartbeat
+from llm_cache import get_cache
+from llm_cache.api import default
+from llm_cache.functions import registry
+from llm_cache.store.sqlite import _heartbeat
 
 cache = get_cache()
 cache.get_or_generate_sync("p", lambda: "text", n=0)
@@ -21,23 +23,23 @@ database = store._live.open()
 store.get(b"0" * 32)
 
 LOCKS = {
-    "process.making": lambda: process._shared.making,
-    "claims.lock": lambda: claims._claiming.lock,
-    "notices._lock": lambda: parts.notices._lock,
-    "memory_tier._lock": lambda: parts.tier._lock,
-    "circuit._lock": lambda: parts.reads._lock,
-    "generators._lock": lambda: parts.generators._lock,
-    "flights._lock": lambda: parts.flights._lock,
-    "flights._some_stored": lambda: parts.flights._some_stored,
-    "usage._lock": lambda: parts.usage._lock,
-    "usage._flushing": lambda: parts.usage._flushing,
-    "threads._lock": lambda: cache.engine._pool._lock,
-    "stamps._lock": lambda: store.stamps._lock,
-    "stores.writer._lock": lambda: store._writer._lock,
-    "stores.writer._working": lambda: store._writer._working,
-    "stores.database._writing": lambda: store._live.open()._writing,
-    "stores.database.lock": lambda: next(iter(store._live.open()._readers)).lock,
-    "stores.heartbeat._changed": lambda: heartbeat.heartbeat()._changed,
+    "api.default.making": lambda: default._shared.making,
+    "functions.registry.lock": lambda: registry._claiming.lock,
+    "engine._notices._lock": lambda: parts.notices._lock,
+    "engine._memory._lock": lambda: parts.tier._lock,
+    "engine._circuit._lock": lambda: parts.reads._lock,
+    "engine._generators._lock": lambda: parts.generators._lock,
+    "engine._flights._lock": lambda: parts.flights._lock,
+    "engine._flights._some_stored": lambda: parts.flights._some_stored,
+    "engine._counters._lock": lambda: parts.usage._lock,
+    "engine._counters._flushing": lambda: parts.usage._flushing,
+    "engine.threads._lock": lambda: cache.engine._pool._lock,
+    "store.stamps._lock": lambda: store.stamps._lock,
+    "store.sqlite._writer._lock": lambda: store._writer._lock,
+    "store.sqlite._writer._working": lambda: store._writer._working,
+    "store.sqlite._database._writing": lambda: store._live.open()._writing,
+    "store.sqlite._database.lock": lambda: next(iter(store._live.open()._readers)).lock,
+    "store.sqlite._heartbeat._changed": lambda: _heartbeat.heartbeat()._changed,
 }
 
 def use_everything(name):
@@ -48,7 +50,7 @@ def use_everything(name):
     assert asyncio.run(ours.get_or_generate("q", lambda: "text", name=name)) == "text"
     ours.get_or_generate_sync("r", lambda: object(), n=1)  # is warned about
     ours.put("s", "text", n=2)
-    claims.bindings_of("p")
+    registry.bindings_of("p")
     ours.invalidate_prefix("s")
     ours.get_stats()
     ours.close()
@@ -81,9 +83,9 @@ say("end")
 """
 # A fork waits for these itself, so that nobody is in the middle of what they guard.
 WAITED_FOR = {
-    "stores.live._opening",
-    "stores.forking._one_at_a_time",
-    "stores.database._gate",
+    "store.sqlite._file._opening",
+    "store.sqlite._fork._one_at_a_time",
+    "store.sqlite._database._gate",
 }
 
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 
 from llm_cache import StoreError
-from llm_cache.circuit import TRIPS_AFTER
-from llm_cache.stores.database import CHECKPOINT_PAGES, RESTART_PAGES, WARN_PAGES
+from llm_cache.engine._circuit import TRIPS_AFTER
+from llm_cache.store.sqlite._database import CHECKPOINT_PAGES, RESTART_PAGES, WARN_PAGES
 from tests.conformance.samples import an_entry, big_entry, keep
 
 PAGE_BYTES = 4096

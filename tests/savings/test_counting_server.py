@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from llm_cache import CachePolicy, cached_llm_call
-from llm_cache.stores.base import Counts
+from llm_cache.store.records import Counts
 from tests.savings.counting import GUARD_S, MODEL, Tally, Tokens, ask, tokens_of_answer
 
 HOUR_S = 3600.0
@@ -336,7 +336,7 @@ def test_an_answer_too_large_to_keep_is_spent(make_caller, tally):
 
 CHILD = """
 from functools import partial
-from llm_cache.stores.base import Counts
+from llm_cache.store.records import Counts
 from tests.savings.counting import MODEL, ask
 config = CacheConfig(cache_dir=directory, prices={MODEL: json.loads(os.environ["PRICE"])})
 with LLMCache(config=config) as cache:

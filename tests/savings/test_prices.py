@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from llm_cache import ConfigError, Generated, Usage, load_config
-from llm_cache.prices import Prices
+from llm_cache.engine._prices import Prices
 
 GUARD_S = 30.0
 PAGE = "Adding fractions"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from llm_cache import CacheConfig, Generated, LLMCache, Usage
-from llm_cache.cli.stats import FIELDS
+from llm_cache.cli.commands.stats import FIELDS
 from tests.cli import terminal
 
 

@@ -11,8 +11,8 @@ import pydantic
 import pytest
 
 from llm_cache import cached_llm_call
-from llm_cache.codec import UNTYPED, Encoded
-from llm_cache.returns import codec_of
+from llm_cache.core.values.codec import UNTYPED, Encoded
+from llm_cache.functions.returns import codec_of
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -9,8 +9,8 @@ from typing import Any
 import pydantic
 import pytest
 
-from llm_cache.codec import DecodeError, Encoded, NotStorable, codec_for
-from llm_cache.sameness import is_same
+from llm_cache.core.values._sameness import is_same
+from llm_cache.core.values.codec import DecodeError, Encoded, NotStorable, codec_for
 
 
 @dataclass

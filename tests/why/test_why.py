@@ -16,7 +16,7 @@ from llm_cache import (
     StoreError,
     cached_llm_call,
 )
-from llm_cache.why import SHOWN_CHARS, SHOWN_DIFFERENCES, Difference
+from llm_cache.engine.explain import SHOWN_CHARS, SHOWN_DIFFERENCES, Difference
 
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86_400.0
 LESSON = {"subject": "math", "topic": "fractions", "grade": 5}

@@ -9,7 +9,7 @@ import pytest
 
 from llm_cache import CachePolicy, LLMCache
 from llm_cache.cli.app import run
-from llm_cache.cli.failures import ExitCode
+from llm_cache.cli.errors import ExitCode
 from tests.cli import terminal
 from tests.conformance.samples import Clock
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import apsw
 import pytest
 
-from llm_cache.cache import LLMCache
-from llm_cache.keys import Identity, canonical_params
-from llm_cache.stores import listing
-from llm_cache.stores.connection import run
-from llm_cache.stores.removal import add_to_totals
-from llm_cache.stores.rows import INSERT, to_row
+from llm_cache.api.cache import LLMCache
+from llm_cache.core.keys import Identity, canonical_params
+from llm_cache.store.sqlite import _listing
+from llm_cache.store.sqlite._connection import run
+from llm_cache.store.sqlite._removal import add_to_totals
+from llm_cache.store.sqlite._rows import INSERT, to_row
 from tests.conformance.samples import T0, Clock, an_entry
 
 MANY = 100_000
@@ -125,7 +125,7 @@ def test_they_are_read_in_pages(full, statements):
     statements.clear()
     full.why(PREFIX, n=1)
     pages = [bindings for sql, bindings in statements if "SELECT number, version" in sql]
-    assert len(pages) == MANY // listing.LIKENESSES_AT_ONCE + 1
+    assert len(pages) == MANY // _listing.LIKENESSES_AT_ONCE + 1
     assert len({page[2:5] for page in pages}) == len(pages)
 
 

@@ -1,0 +1,63 @@
+"""The management calls for async callers: `await cache.aio.prune()`."""
+
+from __future__ import annotations
+
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast
+
+from llm_cache.api._management import Management
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from llm_cache.core.entry import EntryInfo
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _off_loop(
+    method: Callable[Concatenate[Management, P], T],
+) -> Callable[Concatenate[AsyncManagement, P], Coroutine[Any, Any, T]]:
+    """`method`, called on a thread that may block."""
+
+    @wraps(method)
+    async def call(self: AsyncManagement, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.carry_out(partial(method, self.management, *args, **kwargs))
+
+    return cast("Callable[Concatenate[AsyncManagement, P], Coroutine[Any, Any, T]]", call)
+
+
+class _OffLoop(Protocol):
+    async def __call__(self, call: Callable[[], T], /) -> T: ...
+
+
+class AsyncManagement:
+    """Every management call of a cache, awaitable; the event loop is never blocked by one."""
+
+    def __init__(
+        self,
+        management: Management,
+        carry_out: _OffLoop,
+    ) -> None:
+        self.management: Final = management
+        self.carry_out: Final = carry_out
+
+    peek = _off_loop(Management.peek)
+    why = _off_loop(Management.why)
+    put = _off_loop(Management.put)
+    invalidate = _off_loop(Management.invalidate)
+    invalidate_prefix = _off_loop(Management.invalidate_prefix)
+    invalidate_entries = _off_loop(Management.invalidate_entries)
+    prune = _off_loop(Management.prune)
+    clear_all = _off_loop(Management.clear_all)
+    find = _off_loop(Management.find)
+    get_stats = _off_loop(Management.get_stats)
+    close = _off_loop(Management.close)
+
+    async def entries(
+        self, prefix: str | None = None, *, tenant: str | None = None, limit: int | None = None
+    ) -> list[EntryInfo]:
+        """As `entries`, all at once."""
+        listing = partial(self.management.entries, prefix, tenant=tenant, limit=limit)
+        return await self.carry_out(lambda: list(listing()))

@@ -1,0 +1,173 @@
+"""What `get_stats` tells, put together from the store and this process's counts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict, fields
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from llm_cache.store.records import Counts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from llm_cache.config import CacheConfig
+    from llm_cache.engine.steps import Parts
+    from llm_cache.store.records import Refusals, Total, UsageDay
+
+_SIZES: Final = ("entries", "size_bytes", "value_bytes")
+_COUNTS: Final = tuple(field.name for field in fields(Counts))
+_counts_of: Final = attrgetter(*_COUNTS)
+
+
+def statistics(parts: Parts, config: CacheConfig, tenant: str | None) -> dict[str, Any]:
+    """Counts of this process, and what the store holds and has counted over all of them.
+
+    Of one `tenant`, or of all together.
+    """
+    kept = _read(parts, tenant)
+    sums = kept.by_prefix()
+    own = parts.usage.of_process(tenant)
+    return {
+        **_places(parts, config),
+        "memory_entries": parts.tier.entries_of(tenant),
+        "file_entries": sums.total["entries"],
+        "since": kept.first_day,
+        "hits": own.hits,
+        "misses": own.misses,
+        "coalesced": own.coalesced,
+        "errors": own.errors,
+        "store_pauses": parts.reads.opened + parts.writes.opened,
+        "total": _with_rate(sums.total),
+        "prefixes": _each_with_rate(sums),
+    }
+
+
+def breakdown(
+    parts: Parts, config: CacheConfig, tenant: str | None, *, since: str = ""
+) -> dict[str, Any]:
+    """What the store holds, and what it has counted from a day on: by prefix, model and day.
+
+    `since` is an ISO date, and so is what is told as `since`: the first day of these counts, or
+    None. Days are those of UTC. Sizes are those of now, and only told in total and by prefix.
+    """
+    everything = _read(parts, tenant)
+    kept = everything.since(since)
+    prefixes = kept.by_prefix()
+    models, days = _Sums(lambda: asdict(Counts())), _Sums(_no_counts)
+    for day in kept.days:
+        values = _counts_of(day.usage)
+        models.add(day.model, _COUNTS, values)
+        days.add(day.day, _COUNTS, values)
+    for refused in kept.refusals:
+        days.add_refusals(refused.day, refused)
+    first = everything.first_day
+    return {
+        **_places(parts, config),
+        "since": max(first, since) if first is not None and kept.days else None,
+        "total": _with_rate(prefixes.total),
+        "prefixes": _each_with_rate(prefixes),
+        "models": _each_with_rate(models),
+        "days": _each_with_rate(days),
+    }
+
+
+def hit_rate(counts: Mapping[str, Any]) -> float | None:
+    """The part of hits, stale ones too, in what was asked for, from 0 to 1; None if nothing was.
+
+    What waited for another's generation is left out: it neither hit nor missed.
+    """
+    hits = counts["hits"] + counts["stale_hits"]
+    asked = hits + counts["fallbacks"] + counts["misses"]
+    return hits / asked if asked else None
+
+
+class _Kept(NamedTuple):
+    """What the store has kept count of."""
+
+    held: list[Total]
+    days: list[UsageDay]
+    refusals: list[Refusals]
+
+    @property
+    def first_day(self) -> str | None:
+        return min((day.day for day in self.days), default=None)
+
+    def since(self, day: str) -> _Kept:
+        return self._replace(
+            days=[each for each in self.days if each.day >= day],
+            refusals=[each for each in self.refusals if each.day >= day],
+        )
+
+    def by_prefix(self) -> _Sums:
+        """Summed up, of all and of each prefix; what has no prefix is of all only."""
+        sums = _Sums(_nothing)
+        for held in self.held:
+            sums.add(held.prefix, _SIZES, (held.entries, held.size_bytes, held.value_bytes))
+        for day in self.days:
+            sums.add(day.prefix, _COUNTS, _counts_of(day.usage))
+        for refused in self.refusals:
+            sums.add_refusals(refused.prefix, refused)
+        sums.parts.pop("", None)
+        return sums
+
+
+def _read(parts: Parts, tenant: str | None) -> _Kept:
+    parts.usage.flush()
+
+    def is_wanted(counted: Total | UsageDay | Refusals) -> bool:
+        return tenant in (None, counted.tenant)
+
+    store = parts.store
+    return _Kept(
+        list(filter(is_wanted, store.totals())),
+        list(filter(is_wanted, store.usage())),
+        list(filter(is_wanted, store.refusals())),
+    )
+
+
+def _places(parts: Parts, config: CacheConfig) -> dict[str, Any]:
+    return {
+        "cache_dir": str(config.cache_dir),
+        "disk_bytes": parts.store.disk_bytes(),
+        "max_disk": config.max_disk,
+    }
+
+
+class _Sums:
+    """Figures added up, of all and of each part, be it a prefix, a model or a day."""
+
+    def __init__(self, empty: Callable[[], dict[str, Any]]) -> None:
+        self.total = empty()
+        self.parts = defaultdict[str, dict[str, Any]](empty)
+
+    def add(self, part: str, names: Iterable[str], figures: Iterable[float]) -> None:
+        """Adds figures, each under its name."""
+        total, own = self.total, self.parts[part]
+        for name, figure in zip(names, figures, strict=True):
+            if figure:
+                total[name] += figure
+                own[name] += figure
+
+    def add_refusals(self, part: str, refused: Refusals) -> None:
+        """Adds how many values were not stored, by reason."""
+        for sums in (self.total, self.parts[part]):
+            because = sums["not_stored_because"]
+            because[refused.reason] = because.get(refused.reason, 0) + refused.times
+
+
+def _with_rate(sums: dict[str, Any]) -> dict[str, Any]:
+    return {**sums, "hit_rate": hit_rate(sums)}
+
+
+def _each_with_rate(sums: _Sums) -> dict[str, dict[str, Any]]:
+    return {part: _with_rate(some) for part, some in sorted(sums.parts.items())}
+
+
+def _no_counts() -> dict[str, Any]:
+    return {**asdict(Counts()), "not_stored_because": {}}
+
+
+def _nothing() -> dict[str, Any]:
+    return {**dict.fromkeys(_SIZES, 0), **_no_counts()}

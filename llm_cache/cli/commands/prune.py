@@ -1,0 +1,233 @@
+"""`llm-cache prune`: sweep what is expired, and bring the cache under its size limit."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import click
+
+from llm_cache.cli.errors import ExitCode, Failure
+from llm_cache.cli.output import remake
+from llm_cache.cli.output.formatting import entries
+from llm_cache.cli.registry import Command
+from llm_cache.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from llm_cache.store.records import Group, Removed
+
+LEAST_SIZE: Final = 1024**2
+"""As for max_disk: an empty cache takes some of it."""
+
+
+@click.command(cls=Command)
+@click.option("--max-size", metavar="SIZE",
+              help="Bring the cache under SIZE, as 500MiB, whatever max_disk says.")  # fmt: skip
+@click.option("--orphaned", is_flag=True, help="Also sweep entries of versions not current.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@pass_session
+def command(
+    session: Session, *, max_size: str | None, orphaned: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Sweep expired entries, and enforce max_disk. Asks nothing: what it sweeps is of no use.
+
+    Where the cache is over max_disk, or SIZE, the trash goes, then the expired, then what was not
+    used for longest. With --orphaned go entries whose version is not current, too: not the one
+    that the settings say for the prefix, else none of the functions that [[warm]] names. Prefixes
+    of which neither says a version are left alone.
+
+    Reads and writes of the application go on meanwhile. In a pipe every reason is a line: why,
+    entries, bytes, and the seconds and dollars it took to make them.
+
+    \b
+    Examples:
+      llm-cache prune --dry-run
+      llm-cache prune
+      llm-cache prune --max-size 500MiB
+      llm-cache prune --orphaned --dry-run
+    """  # noqa: D301 - \b is a mark of Click's
+    _refuse_tenant(session)
+    limit_bytes = None if max_size is None else _bytes_of(max_size)
+    if session.is_nowhere:
+        _tell_nowhere(session, _Task(0, limit_bytes, orphaned, dry_run), as_json=as_json)
+        return
+    held = sum(total.entries for total in session.cache.engine.parts.store.totals())
+    if orphaned:
+        from llm_cache.warm.plan import import_functions
+
+        with contextlib.redirect_stdout(sys.stderr):  # what they print is not our data
+            import_functions(session.config)
+    task = _Task(held, limit_bytes, orphaned, dry_run)
+    removed = _prune(session, task)
+    if as_json:
+        _write_json(session, removed, task)
+        return
+    _say(session, removed, task)
+    if session.out.is_terminal:
+        _write_table(session, removed, task)
+        return
+    for group in removed.groups:
+        known = remake.seconds(group), remake.dollars(group)
+        session.out.fields(group.why, group.entries, group.size_bytes, *map(remake.field, known))
+
+
+def _tell_nowhere(session: Session, task: _Task, *, as_json: bool) -> None:
+    """Says that there is nothing, and where it was looked for."""
+    from llm_cache.store.records import Removed
+
+    if as_json:
+        _write_json(session, Removed(), task)
+    session.tell(f"There is nothing to sweep: there is no cache in {session.cache.cache_dir}.")
+    session.tell("hint: llm-cache config show tells what says that it is this directory")
+
+
+class _Task(NamedTuple):
+    """What is asked for, and how many entries there are."""
+
+    held: int
+    limit_bytes: int | None
+    orphaned: bool
+    dry_run: bool
+
+    @property
+    def limit(self) -> str:
+        """The size limit by its name, or as it was typed in."""
+        from llm_cache.core.units import format_size
+
+        return "max_disk" if self.limit_bytes is None else format_size(self.limit_bytes)
+
+    def words(self, why: str) -> str:
+        """Why a group goes."""
+        words = {"evicted": f"over {self.limit}, least used", "orphaned": "of another version"}
+        return words.get(why, why)
+
+
+def _bytes_of(max_size: str) -> int:
+    from llm_cache.cli.select import parse
+    from llm_cache.core.units import format_size
+
+    size_bytes = parse.size("--max-size", (max_size,)) or 0
+    if size_bytes < LEAST_SIZE:
+        least = format_size(LEAST_SIZE)
+        raise Failure(
+            message=f"--max-size: {format_size(size_bytes)} is too little: at least {least}",
+            hint="write a unit, as in 500MiB; llm-cache clear drops everything",
+            code=ExitCode.USAGE,
+        )
+    return size_bytes
+
+
+def _refuse_tenant(session: Session) -> None:
+    if session.tenant is not None:
+        raise Failure(
+            message="prune is about all tenants: they share one size limit",
+            hint="leave --tenant out; llm-cache invalidate takes it",
+            code=ExitCode.USAGE,
+        )
+
+
+def _prune(session: Session, task: _Task) -> Removed:
+    from llm_cache.cli.output.status_line import Ticker
+    from llm_cache.store.records import Group
+
+    ticker, so_far = Ticker(session.err), Group("", 0, 0)
+
+    def went(group: Group) -> None:
+        nonlocal so_far
+        so_far = Group.total("", (so_far, group))
+        ticker.show(lambda: f"{_amount(so_far)} removed")
+
+    try:
+        return session.cache.prune(
+            dry_run=task.dry_run,
+            orphaned=task.orphaned,
+            max_bytes=task.limit_bytes,
+            on_swept=went,
+        )
+    except KeyboardInterrupt:
+        ticker.clear()
+        session.err.put("\n" if session.err.is_terminal else "")
+        raise Failure(
+            message=f"interrupted: {_amount(so_far)} removed",
+            hint="the rest is as it was; the same command goes on",
+            code=ExitCode.INTERRUPTED,
+        ) from None
+    finally:
+        ticker.clear()
+
+
+def _amount(group: Group) -> str:
+    from llm_cache.core.units import format_size
+
+    return f"{entries(group.entries)} ({format_size(group.size_bytes)})"
+
+
+def _say(session: Session, removed: Removed, task: _Task) -> None:
+    from llm_cache.core.units import format_size
+
+    did, end = ("Would remove", " Nothing was removed.") if task.dry_run else ("Removed", "")
+    verb = "free" if task.dry_run else "freed"
+    if removed.trash.entries:
+        session.tell(f"{did} {_amount(removed.trash)} from the trash.")
+    if not removed:
+        none = (
+            "none of them expired or of another version"
+            if task.orphaned
+            else "none of them expired"
+        )
+        end = end if removed.trash.entries else ""
+        session.tell(f"There is nothing to sweep: {entries(task.held)}, {none}.{end}")
+        return
+    size = format_size(removed.freed_bytes)
+    session.tell(f"{did} {removed:,} of {entries(task.held)} and {verb} {size}.{end}")
+
+
+def _write_table(session: Session, removed: Removed, task: _Task) -> None:
+    from llm_cache.cli.output.table import Column, write_table
+    from llm_cache.core.units import format_size
+
+    if not removed:
+        return
+    columns = (
+        Column("WHY", least=10),
+        Column("ENTRIES", right=True),
+        Column("SIZE", right=True),
+        Column("TO REMAKE", right=True),
+    )
+    rows = [
+        (
+            task.words(group.why),
+            f"{group.entries:,}",
+            format_size(group.size_bytes),
+            remake.cell(group),
+        )
+        for group in removed.groups
+    ]
+    write_table(session.out, columns, rows)
+
+
+def _write_json(session: Session, removed: Removed, task: _Task) -> None:
+    trash = removed.trash
+    session.out.json(
+        {
+            "schema": 1,
+            "dry_run": task.dry_run,
+            "removed": int(removed),
+            "freed_bytes": removed.freed_bytes,
+            "groups": [
+                {
+                    "why": group.why,
+                    "entries": group.entries,
+                    "size_bytes": group.size_bytes,
+                    "generation_seconds": remake.seconds(group),
+                    "untimed": group.untimed,
+                    "cost_usd": remake.dollars(group),
+                    "unpriced": group.unpriced,
+                }
+                for group in removed.groups
+            ],
+            "trash": {"entries": trash.entries, "size_bytes": trash.size_bytes},
+        }
+    )

@@ -1,0 +1,131 @@
+"""Showing how far `warm` has come: live bars on a terminal, a line for each item off it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from rich.cells import cell_len
+
+from llm_cache.cli.output.formatting import duration
+from llm_cache.cli.output.layout import cut
+from llm_cache.cli.output.log_lines import show_warnings
+from llm_cache.cli.output.screen import Marked, Mood, bar
+from llm_cache.cli.progress import error_text, params_name
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from rich.text import Text
+
+    from llm_cache.cli.output.screen import Screen
+    from llm_cache.cli.progress import Progress, SetProgress
+    from llm_cache.cli.session import Session
+    from llm_cache.warm.run import WarmEvent
+
+REFRESHES_PER_S: Final = 8
+WIDEST_NAME: Final = 24
+_BAR_CELLS: Final = 24
+
+
+@contextlib.contextmanager
+def shown(session: Session, progress: Progress) -> Generator[None]:
+    """Shows on stderr how far it is, for as long as the block runs."""
+    if session.err.is_terminal and not session.err.is_dumb:
+        with _bars(session.err, progress):
+            yield
+        return
+    progress.listeners.append(lambda event: _write_line(session.err, progress, event))
+    yield
+
+
+def _write_line(screen: Screen, progress: Progress, event: WarmEvent) -> None:
+    """One plain line for an item that is finished."""
+    sums = progress.sums()
+    place = f"[{sums.done}/{sums.total}] "
+    name = f" {event.item.prefix} {params_name(event.item)}"
+    match event.step.value:
+        case "made":
+            screen.line(f"{place}made{name} in {duration(event.seconds)}")
+        case "found":
+            screen.line(f"{place}found{name}: another made it")
+        case "failed":
+            failed = Marked("failed", Mood.FAILED)
+            screen.line(place, failed, f"{name}: {error_text(event.error)}")
+        case _:
+            return
+    screen.flush()
+
+
+@contextlib.contextmanager
+def _bars(screen: Screen, progress: Progress) -> Generator[None]:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console(
+        file=screen.stream,
+        force_terminal=True,
+        color_system="standard" if screen.colour else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+    def picture() -> Text:
+        narrow = replace(screen, columns=console.width)
+        lines = [_set_line(narrow, progress, one) for one in progress.sets]
+        return Text("\n").join(lines)
+
+    live = Live(
+        console=console,
+        get_renderable=picture,
+        refresh_per_second=REFRESHES_PER_S,
+        vertical_overflow="ellipsis",
+    )
+    with live:
+        # Warnings go above the bars, not across them.
+        stop = show_warnings(replace(screen, stream=sys.stderr))
+        try:
+            yield
+        finally:
+            stop()
+    screen.line()
+
+
+def _set_line(screen: Screen, progress: Progress, one: SetProgress) -> Text:
+    """One set: its name, its bar, how many are done, and what is being made."""
+    from rich.text import Text
+
+    widest = max(cell_len(screen.words(each.prefix)) for each in progress.sets)
+    name_cells = min(widest, WIDEST_NAME)
+    name = cut(screen.words(one.prefix), name_cells, screen=screen)
+    digits = max(len(f"{each.total:,}") for each in progress.sets)
+    line = Text(no_wrap=True, overflow="crop")
+    line.append(name + " " * (name_cells - cell_len(name)))
+    line.append(f"  {bar(one.done / max(one.total, 1), _bar_cells(screen), screen=screen)}")
+    line.append(f"  {one.done:>{digits},} of {one.total:>{digits},}")
+    if one.failed:
+        line.append(f"  {one.failed:,} ")
+        line.append("failed", style="red")
+    if one.made and one.done < one.total and progress.seconds > 0:
+        line.append(f"  {_rate(one.made / progress.seconds)}")
+    if one.under_way:
+        line.append("  ")
+        current = params_name(next(iter(one.under_way.values())))
+        room = screen.columns - cell_len(line.plain) - 1
+        line.append(cut(screen.words(current), max(room, 1), screen=screen))
+    return line
+
+
+def _rate(per_second: float) -> str:
+    """`2.4/s`, or `3/min` where it is slow."""
+    if per_second >= 1:
+        return f"{per_second:.1f}/s" if per_second < 10 else f"{per_second:,.0f}/s"  # noqa: PLR2004
+    return f"{per_second * 60:.2g}/min"
+
+
+def _bar_cells(screen: Screen) -> int:
+    return min(_BAR_CELLS, max(screen.columns // 4, 4))

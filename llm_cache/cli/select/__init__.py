@@ -1,0 +1,1 @@
+"""Which entries a command is about: flags, ids and params as they are typed."""

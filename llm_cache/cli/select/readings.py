@@ -1,0 +1,163 @@
+"""What the params of `why` may mean: JSON, text, and what stored typed values are shown as.
+
+Params in canonical form are compared and put together here, so that a word stands for exactly the
+value that `ls --param` finds by it: an enum, a date, a Decimal, a path.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
+
+import orjson
+
+from llm_cache.core.keys import Identity, canonical_params
+from llm_cache.core.redaction import REDACTED
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from llm_cache.api.cache import LLMCache
+    from llm_cache.cli.select.params import TypedParam
+    from llm_cache.core.entry import EntryInfo
+
+Canonical: TypeAlias = dict[str, Any]
+"""Params as their canonical JSON reads: tagged, where JSON has no form for a value."""
+
+READINGS_AT_MOST: Final = 64
+_MARK: Final = b'{"$'
+"""What the canonical JSON of params has in it that are not all plain."""
+
+
+class Request(NamedTuple):
+    """What may be asked for: canonical params, and a version."""
+
+    params_json: bytes
+    version: str
+
+
+@dataclass(slots=True)
+class Stored:
+    """What is stored under a prefix that the words may stand for, beside plain JSON.
+
+    `requests` are those of entries that have exactly these params; `values` is, by param, the
+    value that the newest entry has which shows it as the word.
+    """
+
+    requests: list[Request] = field(default_factory=list[Request])
+    values: Canonical = field(default_factory=dict[str, Any])
+
+
+def plain_readings(params: Collection[TypedParam]) -> list[Canonical]:
+    """Every reading as JSON and as text: the first is all JSON, the last all text."""
+    choices = itertools.product(*(map(_plain, param.values) for param in params))
+    names = [_canonical_name(param.name) for param in params]
+    return [
+        dict(zip(names, values, strict=True))
+        for values in itertools.islice(choices, READINGS_AT_MOST)
+    ]
+
+
+def stored_readings(
+    cache: LLMCache,
+    prefix: str,
+    params: Collection[TypedParam],
+    tenant: str,
+    versions: Collection[str],
+) -> Stored:
+    """What entries of a tenant are shown by these words; of any version if none is named."""
+    found = Stored()
+    for info in cache.entries(prefix, tenant=tenant):
+        if _MARK in info.params_json and not (versions and info.version not in versions):
+            _look_at(info, params, found)
+    return found
+
+
+def _look_at(info: EntryInfo, params: Collection[TypedParam], found: Stored) -> None:
+    shown, there = _params_of(info)
+    is_whole = len(shown) == len(params)
+    choices: dict[str, list[Any]] = {}
+    for param in params:
+        name = _canonical_name(param.name)
+        if _is_shown(param, shown):
+            found.values.setdefault(name, there[name])
+            choices[name] = [there[name]]
+        elif shown.get(param.name) == REDACTED:
+            choices[name] = [*map(_plain, param.values), *_secrets(param)]
+        else:
+            is_whole = False
+    if is_whole:
+        found.requests.extend(_of_entry(info, choices))
+
+
+def _is_shown(param: TypedParam, shown: Mapping[str, object]) -> bool:
+    return param.is_in(shown) and shown[param.name] != REDACTED
+
+
+def _params_of(info: EntryInfo) -> tuple[dict[str, object], Canonical]:
+    """An entry's params for a reader, and in canonical form; none of one that was tampered with."""
+    try:
+        return dict(info.params), orjson.loads(info.params_json)
+    except (ValueError, TypeError, AttributeError):
+        return {}, {}
+
+
+def _of_entry(info: EntryInfo, choices: dict[str, list[Any]]) -> Iterator[Request]:
+    """The request that the entry answers, if it is among the choices: of secrets it has none."""
+    for values in itertools.islice(itertools.product(*choices.values()), READINGS_AT_MOST):
+        reading = dict(zip(choices, values, strict=True))
+        request = Request(params_json(reading), info.version)
+        identity = Identity(info.prefix, request.params_json, info.version, info.tenant)
+        if identity.key == info.key:
+            yield request
+            return
+
+
+def nearest_reading(
+    params: Iterable[TypedParam], nearest: EntryInfo | None, stored: Stored
+) -> Canonical:
+    """The words as an entry has them: its own values, else stored ones, else its kinds."""
+    shown, theirs = ({}, {}) if nearest is None else _params_of(nearest)
+    reading: Canonical = {}
+    for param in params:
+        name = _canonical_name(param.name)
+        if _is_shown(param, shown):
+            reading[name] = theirs[name]
+        elif name in stored.values:
+            reading[name] = stored.values[name]
+        else:
+            reading[name] = _plain(param.nearest_to(shown))
+    return reading
+
+
+def params_json(reading: Canonical) -> bytes:
+    """The canonical JSON again that a reading was read from."""
+    return orjson.dumps(_dumpable(reading), option=orjson.OPT_SORT_KEYS)
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401 - any value of canonical JSON
+    return orjson.loads(canonical_params({"": value}))[""]
+
+
+def _secrets(param: TypedParam) -> Iterator[Any]:
+    """What was hidden as a secret may have been a `SecretStr`."""
+    texts = (value for value in param.values if isinstance(value, str))
+    yield from ({"$secret:SecretStr": text} for text in texts)
+
+
+def _canonical_name(name: str) -> str:
+    return f"${name}" if name.startswith("$") else name
+
+
+def _dumpable(value: object) -> object:
+    match value:
+        case float():  # Python's own form, as keys have it
+            return orjson.Fragment(float.__repr__(value))
+        case dict():
+            named = cast("Canonical", value)
+            return {name: _dumpable(item) for name, item in named.items()}
+        case list():
+            return [_dumpable(item) for item in cast("list[object]", value)]
+        case _:
+            return value

@@ -1,0 +1,253 @@
+"""The parts of one cache put together, and the quick way through them: a hit in memory."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import os
+import time
+import weakref
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from llm_cache.core.clocks import wall_clock
+from llm_cache.core.policy import Mode
+from llm_cache.core.result import Outcome, Reason, Result
+from llm_cache.core.values.codec import DecodeError
+from llm_cache.engine._circuit import Circuit
+from llm_cache.engine._counters import UsageCounter
+from llm_cache.engine._flights import Flights
+from llm_cache.engine._generators import Generators
+from llm_cache.engine._memory import MemoryTier
+from llm_cache.engine._notices import Notices
+from llm_cache.engine._prices import Prices
+from llm_cache.engine._scope import Scopes
+from llm_cache.engine.events import Teller
+from llm_cache.engine.steps import Parts
+from llm_cache.engine.threads import DaemonPool
+from llm_cache.store.sqlite.store import SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from llm_cache.config import CacheConfig
+    from llm_cache.core.keys import Identity
+    from llm_cache.core.policy_resolution import Policy
+    from llm_cache.core.values.codec import Codec
+    from llm_cache.engine._answering import Answering
+    from llm_cache.engine._memory import Slot
+    from llm_cache.engine.events import Event
+    from llm_cache.engine.steps import Call
+
+T = TypeVar("T")
+
+POOL_THREADS: Final = 8
+LOOK_EVERY_S: Final = 0.25
+LAND_WITHIN_S: Final = 5.0
+NOT_IN_MEMORY: Final = object()
+_LOADED_LATE: Final = (
+    *(
+        "llm_cache.engine._answering",
+        "llm_cache.engine.async_driver",
+        "llm_cache.config._toml_lines",
+    ),
+    *("tomllib", "pwd", "grp", "decimal"),
+)
+"""What the first use of a cache imports, by name."""
+POLICIES_REMEMBERED: Final = 4096
+
+
+class Engine:
+    """Answers calls for one configuration."""
+
+    def __init__(
+        self,
+        config: CacheConfig,
+        clock: Callable[[], float],
+        on_event: Callable[[Event], object] | None = None,
+    ) -> None:
+        self.config: Final = config
+        self.is_enabled: Final = config.enabled
+        self.policies: Final = config.policies()
+        self.policy: Final = lru_cache(maxsize=POLICIES_REMEMBERED)(self.policies.resolve)
+        self.scopes: Final = Scopes(config.tenant, tenant_required=config.tenant_required)
+        self.scope: Final = self.scopes.current
+        self._clock: Final = clock
+        self._goes_by_wall: Final = clock is wall_clock
+        self._notices: Final = Notices()
+        self.teller: Final = Teller(on_event, self._notices)
+        self._is_closed = self._is_heard = False
+        self._looked_at = self._look_again_at = 0.0
+        self.begin_anew()
+        _open_engines.add(self)
+
+    def begin_anew(self) -> None:
+        """Takes new parts: a forked child must not use those of its parent."""
+        config, clock = self.config, self._clock
+        store = SqliteStore(
+            config.cache_dir,
+            max_bytes=config.max_disk,
+            full_durability=config.durability == "full",
+            min_free_bytes=config.min_free,
+            lease_s=config.lease,
+            allow_shared_dir=config.allow_shared_dir,
+            allow_network_fs=config.allow_network_fs,
+            clock=clock,
+        )
+        self.parts = Parts(
+            store=store,
+            tier=MemoryTier(
+                store,
+                max_entries=config.max_memory_entries if config.enabled else 0,
+                max_bytes=config.max_memory,
+            ),
+            flights=Flights(),
+            usage=UsageCounter(store, clock),
+            policies=self.policies,
+            notices=self._notices,
+            reads=Circuit("the store works again: it can be read", time.monotonic),
+            writes=Circuit("the store works again: it can be written to", time.monotonic),
+            generators=Generators(time.monotonic),
+            prices=Prices(config.prices),
+            max_value_bytes=config.max_value,
+            clock=clock,
+        )
+        self._tier = self.parts.tier
+        self.slot = self._tier.slot
+        self._usage = self.parts.usage
+        self._note_use = self._usage.hits.append
+        self._pool = DaemonPool("llm-cache store", POOL_THREADS)
+        # Of its own: what waits for a locked file must not keep others from finding that out.
+        self._publishing = DaemonPool("llm-cache publisher", POOL_THREADS)
+        self._answering: Answering | None = None
+
+    def from_memory(self, identity: Identity, policy: Policy, codec: Codec) -> Any:  # noqa: ANN401
+        """The value, if it is fresh in memory; `NOT_IN_MEMORY` if not."""
+        slot = self.slot(identity.key)
+        return NOT_IN_MEMORY if slot is None else self.from_slot(slot, policy, codec)
+
+    def from_slot(self, slot: Slot, policy: Policy, codec: Codec) -> Any:  # noqa: ANN401
+        """The value, if the slot's entry is fresh and still there; `NOT_IN_MEMORY` if not."""
+        # As `wall_clock`, in place: this is the way of every hit.
+        now = time.time() if self._goes_by_wall else self._clock()
+        judged_by, answers_from, answers_until = slot.judged
+        if (
+            not answers_from <= now < answers_until or judged_by is not policy
+        ) and not self._may_answer(slot, policy, now):
+            return NOT_IN_MEMORY
+        try:
+            if slot.read_stamp() != slot.stamp:
+                self._tier.drop(slot.entry.key)
+                return NOT_IN_MEMORY
+            value = slot.known_value if slot.codec is codec else slot.value(codec)
+        except (OSError, DecodeError):
+            return NOT_IN_MEMORY
+        slot.was_hit = True
+        use, usage = slot.use, self._usage
+        use.last_used_at = now
+        self._note_use(use)
+        if usage.is_asleep:
+            usage.wake()
+        if self._is_heard:
+            self.teller.answered(slot.entry, Result(value, Outcome.HIT, None, _reason(policy)))
+        return value
+
+    def _may_answer(self, slot: Slot, policy: Policy, now: float) -> bool:
+        """Whether the slot's entry may answer now; until it is time to look again, that stands."""
+        self._look_if_due(now)
+        answers_from, answers_until = slot.window(policy)
+        # In one: another thread may be judging it by another policy.
+        slot.judged = (
+            policy,
+            max(answers_from, self._looked_at),
+            min(answers_until, self._look_again_at),
+        )
+        return answers_from <= now < answers_until
+
+    def result_from_memory(self, call: Call) -> Result[Any] | None:
+        """As `from_memory`, with the entry."""
+        slot = self.slot(call.identity.key)
+        if slot is None:
+            return None
+        value = self.from_slot(slot, call.policy, call.codec)
+        if value is NOT_IN_MEMORY:
+            return None
+        return Result(value, Outcome.HIT, slot.entry, _reason(call.policy))
+
+    def _answers(self) -> Answering:
+        # No cached_property: its lock may be held by another thread when this process forks.
+        answering = self._answering
+        if answering is None:
+            from llm_cache.engine._answering import (
+                Answering,  # what only looks at entries needs none of it
+            )
+
+            answering = self._answering = Answering(self, self._pool, self._publishing)
+        return answering
+
+    def answer(self, call: Call) -> Coroutine[Any, Any, Result[Any]]:
+        """Answers on the running event loop; raises what the generator raises."""
+        return self._answers().answer(call)
+
+    def answer_sync(self, call: Call) -> Result[Any]:
+        """Answers by blocking this thread; raises what the generator raises."""
+        return self._answers().answer_sync(call)
+
+    async def off_loop(self, call: Callable[[], T]) -> T:
+        """Calls something that blocks on a thread, and awaits what it returns."""
+        return await self._answers().off_loop(call)
+
+    def close(self, land_within_s: float = LAND_WITHIN_S) -> None:
+        """Lets flights land for a while, tells the counts, and lets go of the store."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        _open_engines.discard(self)
+        self.parts.flights.wait_until_stored(land_within_s)
+        self._publishing.close(land_within_s)
+        self._pool.close(land_within_s)
+        self.parts.usage.close()
+        self.parts.tier.clear()
+        self.parts.store.close()
+
+    def _look_if_due(self, now: float) -> None:
+        """Notices that the store was removed or replaced; 4 times a second, clocks permitting."""
+        if self._looked_at <= now < self._look_again_at:
+            return
+        self._looked_at, self._look_again_at = now, now + LOOK_EVERY_S
+        self._is_heard = self.teller.is_heard()
+        self.parts.store.look()
+
+    def looks_inline(self, call: Call) -> bool:
+        """Whether the store is looked at before anything is driven: a local one is that quick."""
+        self._look_if_due(self._clock())
+        store = self.parts.store
+        return store.is_local and store.is_open and not call.refresh
+
+
+def _reason(policy: Policy) -> Reason:
+    return Reason.RECORDED if policy.mode is Mode.REPLAY else Reason.FRESH
+
+
+_open_engines: Final[weakref.WeakSet[Engine]] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_at_exit() -> None:
+    """Tells the last counts; flights under way are not waited for."""
+    for engine in list(_open_engines):
+        engine.close(land_within_s=0.0)
+
+
+def _begin_anew_after_fork() -> None:
+    for engine in list(_open_engines):
+        engine.begin_anew()
+
+
+def _load_what_is_loaded_late() -> None:
+    """Before a fork: a module that another thread is just importing stays locked in the child."""
+    for name in _LOADED_LATE:
+        importlib.import_module(name)
+
+
+os.register_at_fork(before=_load_what_is_loaded_late, after_in_child=_begin_anew_after_fork)

@@ -1,0 +1,155 @@
+"""The steps of a lookup: each says what has to be done, and what the driver replies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
+
+from llm_cache.core.policy import Mode
+from llm_cache.errors import GenerationTimeoutError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from llm_cache.core.keys import Identity
+    from llm_cache.core.policy_resolution import Policy, PolicyTable
+    from llm_cache.core.values.codec import Codec
+    from llm_cache.engine._circuit import Circuit
+    from llm_cache.engine._counters import UsageCounter
+    from llm_cache.engine._flights import Flight, Flights
+    from llm_cache.engine._generators import Generators
+    from llm_cache.engine._memory import MemoryTier
+    from llm_cache.engine._notices import Notices
+    from llm_cache.engine._prices import Prices
+    from llm_cache.store.protocol import Store
+
+T = TypeVar("T")
+
+ACKNOWLEDGED_WITHIN_S: Final = 0.25
+"""How long a caller waits for the store's acknowledgement of a value it already has, while nothing
+that this process has to store is acknowledged."""
+LOOK_EVERY_S: Final = 0.25
+"""How often a waiter looks whether another thread's event loop still runs its flight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: what is asked for, how to make it, and under which policy."""
+
+    identity: Identity
+    generator: Callable[[], object] = field(repr=False)  # its arguments may be secrets
+    policy: Policy
+    codec: Codec
+    refresh: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        identity: Identity,
+        generator: Callable[[], object],
+        policy: Policy,
+        codec: Codec,
+        *,
+        refresh: bool = False,
+    ) -> Call:
+        """A request, made anew where its caller or its mode says so."""
+        if policy.mode is not Mode.LIVE:
+            refresh = policy.mode is not Mode.REPLAY and (refresh or policy.mode is Mode.REFRESH)
+        return cls(identity, generator, policy, codec, refresh)
+
+    def refreshing(self) -> Call:
+        """The same, to be made anew; not in the mode `replay`, which never generates."""
+        return self if self.policy.mode is Mode.REPLAY else replace(self, refresh=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a lookup works with."""
+
+    store: Store
+    tier: MemoryTier
+    flights: Flights
+    usage: UsageCounter
+    policies: PolicyTable
+    notices: Notices
+    reads: Circuit
+    writes: Circuit
+    generators: Generators
+    prices: Prices
+    max_value_bytes: int
+    clock: Callable[[], float]
+    monotonic: Callable[[], float] = time.monotonic
+
+
+class Read(NamedTuple):
+    """Read the store: whatever `read` returns."""
+
+    read: Callable[[], object]
+
+
+class Launch(NamedTuple):
+    """Begin a flight: None.
+
+    One that its caller `waits` for may run on the caller's thread, and be over by then.
+    """
+
+    flight: Flight
+    steps: Steps[None]
+    waits: bool = True
+
+
+class Wait(NamedTuple):
+    """Wait for a flight: its `Ending`, or `GaveUp`."""
+
+    flight: Flight
+    timeout_s: float
+
+
+class Generate(NamedTuple):
+    """Call the user's generator: `Made`, or `Failed` with what it raised."""
+
+    prefix: str
+    generator: Callable[[], object]
+    timeout_s: float
+
+
+class Made(NamedTuple):
+    """What a generator returned."""
+
+    value: Any
+
+
+class Block(NamedTuple):
+    """Call something that may block for a while: what it returns."""
+
+    call: Callable[[], object]
+
+
+class Pause(NamedTuple):
+    """Do nothing for a moment: None."""
+
+    seconds: float
+
+
+class Publish(NamedTuple):
+    """Have something written, and wait until it is `stored`: None.
+
+    Not longer than 250 ms while nothing else gets written, either: the store is in trouble then.
+    """
+
+    write: Callable[[], object]
+    stored: Future[None]
+
+
+Step: TypeAlias = Read | Launch | Wait | Generate | Block | Pause | Publish
+Steps: TypeAlias = Generator[Step, Any, T]
+
+
+def timed_out(prefix: str, timeout_s: float) -> GenerationTimeoutError:
+    """What a generator's callers get that ran longer than it may."""
+    return GenerationTimeoutError(
+        f"{prefix}: the generator ran longer than {timeout_s:g} s and nothing was stored: "
+        f"raise `timeout` under [prefixes.{prefix}] or in its CachePolicy"
+    )

@@ -1,0 +1,61 @@
+"""What a look at a cache finds: how it is with one thing, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from llm_cache.core.units import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ROUNDED_TO_S: Final = (86_400, 3600, 60)
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARN = "warn"
+    """It works, and something is not as it should be."""
+    FAIL = "fail"
+    """Something does not work, or is not safe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A repair that loses nothing sound: what it is for, and its doing, which says what was done.
+
+    It may raise StoreError or OSError.
+    """
+
+    purpose: str
+    run: Callable[[], str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Args:
+        about: what it is: `settings`, `directory`, `entries` ...
+        level: how bad it is.
+        text: how it is.
+        advice: what to do about it; empty where there is nothing to do.
+        repair: what would mend it; None where nothing safe would.
+    """
+
+    about: str
+    level: Level
+    text: str
+    advice: str = ""
+    repair: Repair | None = None
+
+
+def roughly(seconds: float) -> str:
+    """A stretch of time in one unit, rounded down: `9d`, `3h`, `5m`, `12s`."""
+    seconds = max(seconds, 0.0)
+    unit = next((unit for unit in _ROUNDED_TO_S if seconds >= unit), 1)
+    return format_duration(seconds // unit * unit) if unit < 86_400 else f"{seconds // unit:.0f}d"  # noqa: PLR2004 - a day

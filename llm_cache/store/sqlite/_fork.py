@@ -1,0 +1,73 @@
+"""What has to be closed while the process forks, and opened again afterwards."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import Final, Protocol
+
+from llm_cache.core.fork_locks import made_again_in_child
+
+
+class Forkable(Protocol):
+    """Something that must not be open in a process that forks."""
+
+    def before_fork(self) -> None:
+        """Closes it, and keeps it closed."""
+        ...
+
+    def after_fork_in_parent(self) -> None:
+        """Lets it be opened again."""
+        ...
+
+    def after_fork_in_child(self) -> None:
+        """Makes it useless: what it has is the parent's."""
+        ...
+
+
+class _Forks:
+    """Hears of the forks of this process, one after the other."""
+
+    def __init__(self) -> None:
+        made_again_in_child(self._make_locks)
+        self._all: weakref.WeakSet[Forkable] = weakref.WeakSet()
+        self._closed: list[Forkable] = []
+        os.register_at_fork(
+            before=self._before,
+            after_in_parent=self._after_in_parent,
+            after_in_child=self._after_in_child,
+        )
+
+    def add(self, forkable: Forkable) -> None:
+        with self._one_at_a_time:
+            self._all.add(forkable)
+
+    def _before(self) -> None:
+        self._one_at_a_time.acquire()
+        self._closed = list(self._all)
+        for forkable in self._closed:
+            forkable.before_fork()
+
+    def _after_in_parent(self) -> None:
+        for forkable in self._closed:
+            forkable.after_fork_in_parent()
+        self._closed = []
+        self._one_at_a_time.release()
+
+    def _after_in_child(self) -> None:
+        for forkable in self._closed:
+            forkable.after_fork_in_child()
+        self._closed = []
+        self._all.clear()
+
+    def _make_locks(self) -> None:
+        self._one_at_a_time = threading.Lock()
+
+
+_forks: Final = _Forks()
+
+
+def closed_while_forking(forkable: Forkable) -> None:
+    """Has `forkable` told of every fork of this process, for as long as it is used."""
+    _forks.add(forkable)

@@ -1,0 +1,128 @@
+"""Listing entries in pages, so that no cursor stays open while the reader thinks."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from llm_cache.core.keys import ID_DIGITS
+from llm_cache.errors import StoreError
+from llm_cache.store.records import Likeness
+from llm_cache.store.sqlite._corruption import is_damage_of_row
+from llm_cache.store.sqlite._removal import clause
+from llm_cache.store.sqlite._rows import INFO_COLUMNS, is_well_typed, to_info
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from llm_cache.core.entry import EntryInfo
+    from llm_cache.store.records import Selection
+    from llm_cache.store.sqlite._connection import Read
+
+PAGE: Final = 500
+_ID_BYTES: Final = ID_DIGITS // 2
+_PLACE: Final = "number, created_at"
+_COLUMNS: Final = f"""{INFO_COLUMNS},
+(SELECT max(key) FROM entries AS e WHERE e.key < entries.key),
+(SELECT min(key) FROM entries AS e WHERE e.key > entries.key), {_PLACE}"""  # noqa: S608
+_NEIGHBOURS: Final = slice(-4, -2)
+LIKENESSES_AT_ONCE: Final = 20_000
+
+
+def pages(
+    read: Read, which: Selection, prefixes: Iterable[str], limit: int | None
+) -> Iterator[EntryInfo]:
+    """The selected entries of `prefixes`, one after the other, each with its newest first."""
+    parts = [which] if _is_by_key(which) else [replace(which, prefix=each) for each in prefixes]
+    left = limit
+    for part in parts:
+        for row in _rows(read, part, left):
+            if is_well_typed(row):
+                yield to_info(row, id_digits=id_digits(row))
+            left = None if left is None else left - 1
+        if left == 0:
+            return
+
+
+def likenesses(read: Read, tenant: str, prefix: str) -> Iterator[Likeness]:
+    """What tells the entries of a prefix apart, from the index that holds nothing else."""
+    sql = (
+        "SELECT number, version, param_digests FROM entries WHERE tenant = ? AND prefix = ? "
+        "AND (version, param_digests, number) > (?, ?, ?) "
+        "ORDER BY version, param_digests, number LIMIT ?"
+    )
+    last: tuple[Any, ...] = ("", b"", -1)
+    while True:
+        rows = read(sql, (tenant, prefix, *last, LIKENESSES_AT_ONCE))
+        yield from itertools.starmap(Likeness, rows)
+        if len(rows) < LIKENESSES_AT_ONCE:
+            return
+        number, version, digests = rows[-1]
+        last = (version, digests, number)
+
+
+def by_number(read: Read, number: int) -> EntryInfo | None:
+    """The entry of a row, if it is still there and readable."""
+    rows = _readable(read, "WHERE number = ?", (number,))
+    if not rows or not is_well_typed(rows[0]):
+        return None
+    return to_info(rows[0], id_digits=id_digits(rows[0]))
+
+
+def _is_by_key(which: Selection) -> bool:
+    """Whether the index of keys is the way: few entries, of whatever prefix."""
+    return which.keys is not None or which.key_digits is not None
+
+
+def _rows(read: Read, which: Selection, limit: int | None) -> Iterator[tuple[Any, ...]]:
+    where, bindings = clause(which)
+    if _is_by_key(which):
+        # The + keeps SQLite from another index than that of keys.
+        tail = f"WHERE {where} ORDER BY +prefix, created_at DESC, number DESC LIMIT ?"
+        yield from _readable(read, tail, (*bindings, -1 if limit is None else limit))
+        return
+    after = ""
+    position: tuple[Any, ...] = ()
+    left = limit
+    while left is None or left > 0:
+        size = PAGE if left is None else min(PAGE, left)
+        tail = f"WHERE {where}{after} ORDER BY created_at DESC, number DESC LIMIT ?"
+        page = (*bindings, *position, size)
+        rows = _readable(read, tail, page)
+        yield from rows
+        places = rows
+        if len(rows) < size:  # the last page, or one with rows that cannot be read
+            places = read(f"SELECT {_PLACE} FROM entries {tail}", page)  # noqa: S608
+            if len(places) < size:
+                return
+        left = None if left is None else left - size
+        number, created_at = places[-1][-2:]
+        # The first half is what the index can seek to.
+        after = " AND created_at <= ? AND (created_at < ? OR number < ?)"
+        position = (created_at, created_at, number)
+
+
+def _readable(read: Read, tail: str, bindings: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """The rows of a query, without those in which a text is none any more."""
+    try:
+        return read(f"SELECT {_COLUMNS} FROM entries {tail}", bindings)  # noqa: S608
+    except StoreError as error:
+        if not is_damage_of_row(error.__cause__):
+            raise
+    numbers = read(f"SELECT number FROM entries {tail}", bindings)  # noqa: S608
+    if len(numbers) == 1:
+        return []
+    one = "WHERE number = ?"
+    return [row for number in numbers for row in _readable(read, one, number)]
+
+
+def id_digits(row: tuple[Any, ...]) -> int:
+    """How many hex digits of a key tell it from its neighbours in the order of keys; 8 at least."""
+    key = row[0]
+    most = ID_DIGITS
+    for neighbour in row[_NEIGHBOURS]:
+        if neighbour is not None and neighbour[:_ID_BYTES] == key[:_ID_BYTES]:
+            digits, other = key.hex(), neighbour.hex()
+            most = max(most, next(i for i in range(64) if digits[i] != other[i]) + 1)
+    return most

@@ -1,0 +1,120 @@
+"""Mending what is wrong in the file of a cache, as every write goes: beside whoever uses it."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import apsw
+
+from llm_cache.core.clocks import wall_clock
+from llm_cache.store.sqlite import _leases, _salvage
+from llm_cache.store.sqlite._connection import run, store_errors
+from llm_cache.store.sqlite._corruption import count_again as _count_again
+from llm_cache.store.sqlite._corruption import is_damage_of_file, is_sound
+from llm_cache.store.sqlite._directory import inode
+from llm_cache.store.sqlite._disk_space import Room
+from llm_cache.store.sqlite._file import LiveDatabase
+from llm_cache.store.sqlite._insertion import keep_salvaged
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from llm_cache.store.sqlite.check_files import Place
+
+
+def open_once(place: Place) -> str:
+    """Opens it as every process does, which brings it up to date."""
+    with _live(place):
+        pass
+    return "it is up to date now"
+
+
+def count_again(place: Place) -> str:
+    """Counts the totals anew."""
+    with _live(place) as live, live.transaction() as connection:
+        _count_again(connection)
+    return "they were counted again"
+
+
+def drop_damaged_rows(place: Place, table: str, numbers: list[int]) -> str:
+    """Drops rows, unless they are sound by now; where SQLite cannot, the file is damaged."""
+    try:
+        with _live(place) as live, live.transaction() as connection:
+            gone = [number for number in numbers if not is_sound(connection, table, number)]
+            for number in gone:
+                run(connection, f"DELETE FROM {table} WHERE number = ?", (number,))  # noqa: S608 - our own names
+            _count_again(connection)
+    except Exception as error:
+        if not is_damage_of_file(error.__cause__):
+            raise
+        return move_damaged_aside(place)
+    return f"{len(gone):,} were dropped"
+
+
+def drop_dead_leases(place: Place) -> str:
+    """Drops the leases that nobody holds any more."""
+    with _live(place) as live, live.transaction() as connection:
+        owner = live.owner
+        rows = run(connection, "SELECT key, owner, token, boot, deadline FROM leases")
+        dead = [
+            row[0]
+            for row in rows
+            if owner is not None and not _leases.is_live(row[1:], owner.is_alive)
+        ]
+        for key in dead:
+            _leases.drop(connection, ("key = ?", (key,)))
+    return f"{len(dead):,} were removed"
+
+
+def move_damaged_aside(place: Place) -> str:
+    """Moves the file aside, and waits until what is sound in it was taken over."""
+    aside: list[Path] = []
+    seen = inode(place.file)
+    with _live(place, aside) as live:
+        if inode(place.file) == seen:  # opening it did not meet the damage
+            live.mend(apsw.CorruptError("it was looked over"))
+            live.open()
+        live.wait_for_rescue(threading.TIMEOUT_MAX)
+        [[entries]] = live.read("SELECT count(*) FROM entries")
+    if not aside:
+        return "somebody else has mended it meanwhile"
+    return f"it was moved to {aside[0].name}, and {entries:,} sound entries were taken over"
+
+
+@contextmanager
+def _live(place: Place, aside: list[Path] | None = None) -> Generator[LiveDatabase]:
+    """The file, opened to be written to. Raises StoreError; `aside` is told what was moved."""
+
+    def rescued(path: Path) -> None:
+        if aside is not None:
+            aside.append(path)
+        _take_over(live, path)
+
+    live = LiveDatabase(
+        place.file,
+        synchronous="FULL",
+        room=Room(place.directory, min_free_bytes=place.min_free_bytes),
+        allow_shared=place.allow_shared,
+        allow_network=place.allow_network,
+        clock=wall_clock,
+        on_rescue=rescued,
+    )
+    try:
+        with store_errors("repair", place.file):
+            live.open()
+            yield live
+    finally:
+        live.wait_for_rescue(threading.TIMEOUT_MAX)
+        live.close()
+
+
+def _take_over(live: LiveDatabase, aside: Path) -> None:
+    """Keeps the sound entries of a file, until something is invalidated."""
+    for entry in _salvage.sound_entries(aside):
+        with live.transaction() as connection:
+            if not keep_salvaged(connection, entry):
+                return
+        live.write_log_back()

@@ -1,1 +1,0 @@
-"""The durable maps of keys to entries. A store never judges age and never generates."""
