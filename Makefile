@@ -50,9 +50,10 @@ test-quick: $(DEV) ## only the tests that take less than a second each
 stress: $(DEV) ## a storm over many processes; make stress MINUTES=10 SEED=1
 	$(BIN)/python -m tests.storm --minutes $(or $(MINUTES),1) $(if $(SEED),--seed $(SEED))
 
-lint: $(DEV) ## ruff: rules and format
+lint: $(DEV) ## ruff: rules and format; import-linter: the floors
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
 
 types: $(DEV) ## mypy and basedpyright, both strict
 	$(BIN)/mypy $(wildcard llm_cache examples tests/typing_api.py)

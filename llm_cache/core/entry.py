@@ -120,9 +120,9 @@ def judge(entry: EntryInfo, policy: Policy, now: float) -> Freshness:
         return Freshness.FRESH
     if policy.fresh_only:
         return Freshness.MISSING
-    if now < ttl_ends + policy.grace_of(entry)[0]:
+    if now < ttl_ends + policy.grace_of(entry.remembered)[0]:
         return Freshness.STALE
-    if now < ttl_ends + policy.stale_if_error_of(entry)[0]:
+    if now < ttl_ends + policy.stale_if_error_of(entry.remembered)[0]:
         return Freshness.FALLBACK
     return Freshness.MISSING
 
@@ -132,7 +132,7 @@ def freshness_window(entry: EntryInfo, policy: Policy) -> tuple[float, float]:
     ttl, _ = policy.ttl(entry.call_ttl, entry.decorator_ttl)
     if ttl <= 0:
         return math.inf, -math.inf
-    jitter = policy.jitter_of(entry)
+    jitter = policy.jitter_of(entry.remembered)
     if jitter:
         ttl *= 1 - jitter * share_of(entry.key)
     return entry.created_at - CLOCK_SKEW_S, entry.created_at + ttl

@@ -21,7 +21,6 @@ from llm_cache.core.policy import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from llm_cache.core.entry import EntryInfo
 
 BUILTIN_PREFIXES: Final[Mapping[str, CachePolicy]] = {
     "intro_page": CachePolicy(ttl="7d"),
@@ -153,23 +152,20 @@ class Policy:
             return self.defaults_ttl, TtlSource.DEFAULTS
         return self.builtin_ttl, TtlSource.BUILTIN
 
-    def jitter_of(self, entry: EntryInfo) -> float:
-        """By how much of it the ttl of an entry may be shorter."""
-        said = entry.remembered
+    def jitter_of(self, said: Remembered) -> float:
+        """By how much of it the ttl of an entry that remembers `said` may be shorter."""
         if said is NOTHING:
             return self.ttl_jitter
         return self.said_ttl_jitter.nearest(
             said.call_ttl_jitter, said.decorator_ttl_jitter, self.ttl_jitter
         )[0]
 
-    def grace_of(self, entry: EntryInfo) -> tuple[float, TtlSource]:
-        """Seconds after its ttl that an entry is served while it is made anew, and who said so."""
-        said = entry.remembered
+    def grace_of(self, said: Remembered) -> tuple[float, TtlSource]:
+        """Seconds after its ttl that an entry is served while it is refreshed, and who said so."""
         return self.said_grace.nearest(said.call_grace, said.decorator_grace, self.grace)
 
-    def stale_if_error_of(self, entry: EntryInfo) -> tuple[float, TtlSource]:
+    def stale_if_error_of(self, said: Remembered) -> tuple[float, TtlSource]:
         """Seconds after its ttl that an entry is served if generating fails, and who said so."""
-        said = entry.remembered
         return self.said_stale_if_error.nearest(
             said.call_stale_if_error, said.decorator_stale_if_error, self.stale_if_error
         )

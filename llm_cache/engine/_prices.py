@@ -9,7 +9,7 @@ from llm_cache.core.lazy import lazy
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from llm_cache.config._parts import Price
+    from llm_cache.config import Price
     from llm_cache.core.usage import Usage
 
 _A_MILLION: Final = 1_000_000

@@ -69,7 +69,7 @@ class Provenance:
         """By how much its ttl is shorter, so that not all end together."""
         if self.ttl == FOREVER:
             return 0.0
-        return self.ttl * self.policy.jitter_of(self.entry) * share_of(self.entry.key)
+        return self.ttl * self.policy.jitter_of(self.entry.remembered) * share_of(self.entry.key)
 
     @property
     def saved_seconds(self) -> float | None:
@@ -112,8 +112,8 @@ def _given(entry: Entry, policy: Policy, expires_at: float, config: CacheConfig)
         return
     given_s = 0.0
     for state, setting, (seconds, source) in (
-        (Freshness.STALE, "grace", policy.grace_of(entry)),
-        (Freshness.FALLBACK, "stale_if_error", policy.stale_if_error_of(entry)),
+        (Freshness.STALE, "grace", policy.grace_of(entry.remembered)),
+        (Freshness.FALLBACK, "stale_if_error", policy.stale_if_error_of(entry.remembered)),
     ):
         if seconds > given_s:
             origin = _origin(entry.prefix, setting, source, config)
