@@ -188,8 +188,8 @@ def test_the_command_line_judges_as_the_application_does():
         )
         theirs = table.resolve("p")
         assert theirs.ttl(made.call_ttl, made.decorator_ttl) == ours.ttl()
-        assert theirs.grace_of(made.remembered) == ours.grace_of(made)
-        assert theirs.stale_if_error_of(made.remembered) == ours.stale_if_error_of(made)
+        assert theirs.grace_of(made.remembered) == ours.grace_of(made.remembered)
+        assert theirs.stale_if_error_of(made.remembered) == ours.stale_if_error_of(made.remembered)
         for age in range(0, 86_401, 600):
             assert judge(made, theirs, T0 + age) is judge(made, ours, T0 + age)
 
