@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -141,3 +142,8 @@ def freshness_window(entry: EntryInfo, policy: Policy) -> tuple[float, float]:
 def share_of(key: bytes) -> float:
     """A number from 0 to below 1, evenly spread over keys, the same in every process."""
     return int.from_bytes(key[-8:]) / 2**64
+
+
+def wall_clock() -> float:
+    """The clock that entries are dated by: `time.time` of now, also where a test replaced it."""
+    return time.time()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from llm_cache.core.lazy import lazy
+from llm_cache.core.fork_locks import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

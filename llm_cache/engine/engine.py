@@ -10,7 +10,7 @@ import weakref
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from llm_cache.core.clocks import wall_clock
+from llm_cache.core.entry import wall_clock
 from llm_cache.core.policy import Mode
 from llm_cache.core.result import Outcome, Reason, Result
 from llm_cache.core.values.codec import DecodeError

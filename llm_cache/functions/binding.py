@@ -9,8 +9,8 @@ from contextlib import suppress
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
+from llm_cache.core.fork_locks import lazy
 from llm_cache.core.keys import Identity, canonical_params, check_prefix
-from llm_cache.core.lazy import lazy
 from llm_cache.core.policy import AUTO_VERSION
 from llm_cache.errors import ConfigError, KeyParamError, PrefixConflictError
 from llm_cache.functions.callables import Callee, code_of, gives_awaitables, is_stateless, unpack

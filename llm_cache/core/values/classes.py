@@ -17,7 +17,7 @@ import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from llm_cache.core.lazy import lazy
+from llm_cache.core.fork_locks import lazy
 from llm_cache.core.values._sameness import bare_class
 
 if TYPE_CHECKING:

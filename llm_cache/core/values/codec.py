@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
-from llm_cache.core.lazy import lazy
+from llm_cache.core.fork_locks import lazy
 from llm_cache.core.values import _tree
 from llm_cache.core.values._objects import check, is_instance
 from llm_cache.core.values._packing import (

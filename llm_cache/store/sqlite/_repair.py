@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from llm_cache.core.clocks import wall_clock
+from llm_cache.core.entry import wall_clock
 from llm_cache.store.sqlite import _leases, _salvage
 from llm_cache.store.sqlite._connection import run, store_errors
 from llm_cache.store.sqlite._corruption import count_again as _count_again
