@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from llm_cache import LLMCache
-from llm_cache.engine._circuit import FIRST_PAUSE_S, LONGEST_PAUSE_S, TRIPS_AFTER, Circuit
+from llm_cache.engine._circuit import FIRST_PAUSE_S, LONGEST_PAUSE_S, TRIPS_AFTER, CircuitBreaker
 
 
 class Monotonic:
@@ -27,13 +27,13 @@ def monotonic():
 @pytest.fixture
 def circuit(monotonic):
     """A circuit through which nothing has gone yet."""
-    return Circuit("it works again", monotonic)
+    return CircuitBreaker("it works again", monotonic)
 
 
 def fail(circuit, times=TRIPS_AFTER):
     """Lets so many calls through, which fail."""
     for _ in range(times):
-        assert circuit.lets_through()
+        assert circuit.allows_call()
         circuit.failed()
 
 
@@ -41,7 +41,7 @@ def test_failures_that_are_not_in_a_row_change_nothing(circuit):
     """A success between them, and the count begins anew."""
     for _ in range(10):
         fail(circuit, TRIPS_AFTER - 1)
-        assert circuit.lets_through()
+        assert circuit.allows_call()
         circuit.succeeded()
     assert not circuit.is_open
     assert circuit.opened == 0
@@ -52,11 +52,11 @@ def test_after_three_in_a_row_calls_are_kept_back(circuit, monotonic):
     fail(circuit)
     assert circuit.is_open
     assert circuit.opened == 1
-    assert not any(circuit.lets_through() for _ in range(100))
+    assert not any(circuit.allows_call() for _ in range(100))
     monotonic.now += FIRST_PAUSE_S - 0.01
-    assert not circuit.lets_through()
+    assert not circuit.allows_call()
     monotonic.now += 0.01
-    assert [circuit.lets_through() for _ in range(5)] == [True, False, False, False, False]
+    assert [circuit.allows_call() for _ in range(5)] == [True, False, False, False, False]
 
 
 def test_the_pause_doubles_up_to_a_minute(circuit, monotonic):
@@ -65,7 +65,7 @@ def test_the_pause_doubles_up_to_a_minute(circuit, monotonic):
     pauses = []
     for _ in range(9):
         begun = monotonic.now
-        while not circuit.lets_through():
+        while not circuit.allows_call():
             monotonic.now += 0.5
         pauses.append(monotonic.now - begun)
         circuit.failed()
@@ -79,16 +79,16 @@ def test_the_first_success_ends_it(circuit, monotonic, caplog):
     fail(circuit)
     for _ in range(3):
         monotonic.now += LONGEST_PAUSE_S
-        assert circuit.lets_through()
+        assert circuit.allows_call()
         circuit.failed()
     monotonic.now += LONGEST_PAUSE_S
-    assert circuit.lets_through()
+    assert circuit.allows_call()
     circuit.succeeded()
     assert not circuit.is_open
     assert caplog.messages == ["it works again"]
     fail(circuit)
     monotonic.now += FIRST_PAUSE_S
-    assert circuit.lets_through()
+    assert circuit.allows_call()
     assert circuit.opened == 2
 
 

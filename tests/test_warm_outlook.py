@@ -5,7 +5,6 @@ import pytest
 from llm_cache import CacheConfig, Generated, LLMCache, Usage, cached_llm_call
 from llm_cache.core.usage import Paid
 from llm_cache.core.values.codec import UNTYPED
-from llm_cache.engine.call import make_call
 from llm_cache.engine.generation import new_entry
 from llm_cache.functions import registry
 from llm_cache.store.records import Counts, UsageDay
@@ -36,7 +35,7 @@ def count(cache, day, model="m", **amounts):
 
 def put(cache, n, seconds=None, **usage):
     """Keeps an entry as if making it had taken so long."""
-    call = make_call(cache.engine, "p", lambda: None, None, {"n": n}, {}, UNTYPED)
+    call = cache.engine.call("p", lambda: None, None, {"n": n}, {}, UNTYPED)
     cache.engine.parts.store.put(
         new_entry(cache.engine.parts, call, Paid("text", Usage(**usage), seconds))
     )

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from llm_cache.api.cache import LLMCache
     from llm_cache.core.entry import Entry
     from llm_cache.core.policy import CachePolicy
+    from llm_cache.engine.call import Call
     from llm_cache.engine.explain import Why
-    from llm_cache.engine.steps import Call
     from llm_cache.store.records import Removed
 
 Args: TypeAlias = tuple[Any, ...]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from llm_cache.api._management import Management
 from llm_cache.core.arguments import refuse_argument
-from llm_cache.engine.call import make_call, with_ttl
+from llm_cache.engine.call import with_ttl
 from llm_cache.engine.engine import NOT_IN_MEMORY
 from llm_cache.functions.returns import codec_of
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from llm_cache.core.result import Result
     from llm_cache.core.units import Duration
     from llm_cache.core.usage import Generated
-    from llm_cache.engine.steps import Call
+    from llm_cache.engine.call import Call
 
 T = TypeVar("T")
 _A_GENERATOR: Final = "a function that makes the value, as lambda: ask(prompt)"
@@ -299,7 +299,7 @@ class Asking(Management):
         if not callable(generator):
             refuse_argument("generator", generator, _A_GENERATOR)
         codec = codec_of(generator)
-        return make_call(self.engine, prefix, generator, policy, params, named, codec)
+        return self.engine.call(prefix, generator, policy, params, named, codec)
 
 
 def _with_codec(result: Result[T], call: Call) -> Result[T]:

@@ -16,9 +16,8 @@ from llm_cache.core.keys import check_prefix, check_tenant
 from llm_cache.core.policy import Mode
 from llm_cache.core.values.codec import SHOWN
 from llm_cache.core.values.refusals import NotStorable
-from llm_cache.engine.call import make_call, with_ttl
-from llm_cache.engine.removing import remove
-from llm_cache.engine.store_access import make_room, note_evictions
+from llm_cache.engine.call import with_ttl
+from llm_cache.engine.store_access import make_room, note_evictions, remove
 from llm_cache.errors import ConfigError, KeyParamError, StoreError
 from llm_cache.store.records import EVERYTHING, Removed, Selection, Sweep
 
@@ -32,9 +31,10 @@ if TYPE_CHECKING:
     from llm_cache.core.policy import CachePolicy
     from llm_cache.core.policy_resolution import TtlSource
     from llm_cache.core.units import Duration
+    from llm_cache.engine.call import Call
     from llm_cache.engine.engine import Engine
     from llm_cache.engine.explain import Why
-    from llm_cache.engine.steps import Call, Parts
+    from llm_cache.engine.steps import Parts
     from llm_cache.store.records import Group
 
 FOUND_AT_MOST: Final = 20
@@ -321,4 +321,4 @@ class Management:
                 "a param of that name goes into params={...}"
             )
             raise KeyParamError(msg)
-        return make_call(self.engine, prefix, None, policy, params, named, SHOWN)
+        return self.engine.call(prefix, None, policy, params, named, SHOWN)

@@ -1,4 +1,4 @@
-"""Leaving alone for a while what fails again and again: a store, or a generator."""
+"""Circuit breakers: what fails again and again, a store or a generator, has a pause."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ LONGEST_PAUSE_S: Final = 60.0
 _log: Final = logging.getLogger("llm_cache")
 
 
-class Circuit:
-    """Lets calls through while they succeed; after three failures in a row, one now and then.
+class CircuitBreaker:
+    """Opens after three failures in a row, then lets a probe through now and then.
 
-    The pause between tries doubles from 1 s to a minute, and ends with the first success (the
-    circuit breaker of M. Nygard, Release It!, 2007).
+    The pause between probes doubles from 1 s to a minute; the first success closes it (M. Nygard,
+    Release It!, 2007).
     """
 
     def __init__(self, good_news: str, monotonic: Callable[[], float]) -> None:
@@ -33,17 +33,17 @@ class Circuit:
         self._pause_s = FIRST_PAUSE_S
         self._next_try_at = 0.0
         self.opened = 0
-        """How often it has begun to keep calls back."""
+        """How often it has opened."""
 
     def _make_locks(self) -> None:
         self._lock = threading.Lock()
 
     @property
     def is_open(self) -> bool:
-        """Whether calls are kept back, but for a try now and then."""
+        """Whether calls are refused, but for a probe now and then."""
         return self._failures >= TRIPS_AFTER
 
-    def lets_through(self) -> bool:
+    def allows_call(self) -> bool:
         """Whether the caller may try; it then has to say how that went."""
         if not self.is_open:
             return True
@@ -76,3 +76,24 @@ class Circuit:
             else:
                 self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
             self._next_try_at = self._monotonic() + self._pause_s
+
+
+class GeneratorBreakers:
+    """A circuit breaker for each prefix, asked only where an older entry can answer."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        made_again_in_child(self._make_locks)
+        self._of: dict[str, CircuitBreaker] = {}
+
+    def _make_locks(self) -> None:
+        self._adding = threading.Lock()
+
+    def of(self, prefix: str) -> CircuitBreaker:
+        """The breaker of a prefix."""
+        with self._adding:
+            breaker = self._of.get(prefix)
+            if breaker is None:
+                good_news = f"{prefix}: the generator works again"
+                breaker = self._of[prefix] = CircuitBreaker(good_news, self._monotonic)
+            return breaker

@@ -17,7 +17,8 @@ from llm_cache.store.records import Held, Lease
 
 if TYPE_CHECKING:
     from llm_cache.engine._flights import Flight
-    from llm_cache.engine.steps import Call, Parts, Steps
+    from llm_cache.engine.call import Call
+    from llm_cache.engine.steps import Parts, Steps
 
 SHORTEST_PAUSE_S: Final = 0.005
 LONGEST_PAUSE_S: Final = 0.1

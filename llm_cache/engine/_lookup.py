@@ -1,4 +1,4 @@
-"""What one request does, written once: generators of steps that two drivers carry out.
+"""The way of one request, written once: generators of steps that a sync and an async driver run.
 
 A step says what has to be done (read, launch, wait, generate, publish); whether that means
 awaiting or blocking is the driver's affair.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,16 +20,18 @@ from llm_cache.core.values.codec import DecodeError, is_immutable
 from llm_cache.engine import store_access
 from llm_cache.engine._counters import Use, saved
 from llm_cache.engine._flights import Abandoned, Failed, Landed, current_flight
-from llm_cache.engine.explain import missed_in_replay
+from llm_cache.engine.explain import bypass_reason, missed_in_replay
 from llm_cache.engine.generation import NO_LEASE, fly, generate
 from llm_cache.engine.steps import Block, Launch, Read, Wait
 from llm_cache.errors import RecursiveGenerationError
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable, Generator
 
     from llm_cache.engine._flights import Flight
-    from llm_cache.engine.steps import Call, Parts, Steps
+    from llm_cache.engine.call import Call
+    from llm_cache.engine.steps import Parts, Steps
 
 TIME_TO_LAND_S: Final = 1.0
 _GOOD_FOR: Final[dict[Freshness, tuple[Outcome | None, Reason]]] = {
@@ -38,6 +40,37 @@ _GOOD_FOR: Final[dict[Freshness, tuple[Outcome | None, Reason]]] = {
     Freshness.MISSING: (None, Reason.EXPIRED),
 }
 _log: Final = logging.getLogger("llm_cache")
+
+
+def respond(
+    parts: Parts,
+    call: Call,
+    find_loop: Callable[[], asyncio.AbstractEventLoop | None],
+    *,
+    is_enabled: bool,
+    looks_inline: bool,
+) -> Steps[Result[Any] | Failed]:
+    """Answers one request under whatever policy, and reports how.
+
+    `find_loop` gives the event loop that a flight of this caller's is to run on, None for a thread.
+    """
+    try:
+        if not is_enabled or not call.policy.keeps:
+            result = yield from _bypass(parts, call, is_enabled=is_enabled)
+        else:
+            found = look(parts, call) if looks_inline else None
+            if isinstance(found, Result) and found.outcome is Outcome.HIT:
+                result = found
+            else:
+                result = yield from lookup(parts, call, find_loop(), found)
+    except Exception as error:
+        parts.reporter.failed(call.identity, error)
+        raise
+    if isinstance(result, Failed):
+        parts.reporter.failed(call.identity, result.error)
+    else:
+        parts.reporter.answered(call.identity, result)
+    return result
 
 
 def look(parts: Parts, call: Call) -> Result[Any] | Reason:
@@ -60,7 +93,7 @@ def look(parts: Parts, call: Call) -> Result[Any] | Reason:
     try:
         value = call.codec.decode(entry.body, entry.encoding)
     except DecodeError as error:
-        _log.debug("%s: made again: %s", call.identity.prefix, error)
+        _log.debug("%s: regenerated: %s", call.identity.prefix, error)
         return Reason.OF_ANOTHER_TYPE
     if outcome is Outcome.HIT:
         parts.tier.put(entry, stamp)
@@ -76,70 +109,79 @@ def lookup(
 ) -> Steps[Result[Any] | Failed]:
     """Answers one request: from the store, from a flight under way, or by launching one.
 
-    `loop` is the event loop that a flight of this caller's is to run on, None for a thread; `found`
-    is what was there if the store has just been looked at.
+    `found` is what `look` has just found, if it was asked.
     """
-    result: Result[Any] | Failed | None = None
-    while result is None:
-        there: Result[Any] | Reason
+    while True:
         if call.refresh:
-            there = Reason.REFRESHED
-        else:
-            there = found or (yield Read(partial(look, parts, call)))
-        result = yield from _from_found(parts, call, loop, there)
-        found = None
-    return result
+            found = Reason.REFRESHED
+        elif found is None:
+            there: Result[Any] | Reason = yield Read(partial(look, parts, call))
+            found = there
+        served = yield from _without_flight(parts, call, loop, found)
+        if served is not None:
+            return served
+        reason = found if isinstance(found, Reason) else Reason.EXPIRED
+        ending = yield from _from_flight(parts, call, loop, reason)
+        if isinstance(found, Result) and _is_served_after(found, ending):
+            return _served_old(parts, found, ending)
+        if ending is not None:
+            return ending
+        found = None  # the flight was abandoned: look again
 
 
-def _from_found(
+def _without_flight(
     parts: Parts,
     call: Call,
     loop: asyncio.AbstractEventLoop | None,
     found: Result[Any] | Reason,
 ) -> Steps[Result[Any] | Failed | None]:
-    """The answer that was found, if it is good enough; else that of a flight."""
+    """What is served at once: a hit, an old answer, a miss of the mode replay; None if nothing."""
     if isinstance(found, Result):
-        return (yield from _from_entry(parts, call, loop, found))
-    if call.policy.mode is Mode.REPLAY:
+        if found.outcome is Outcome.HIT:
+            return found
+        if not parts.generators.of(call.identity.prefix).allows_call():
+            return _served_old(parts, found)
+        # One that ended with its event loop (one loop a request, say) would do so each time.
+        if found.outcome is Outcome.STALE and not parts.flights.was_cut_off(call.identity.key):
+            yield from _refresh_behind(parts, call, loop)
+            return _served_old(parts, found)
+    elif call.policy.mode is Mode.REPLAY:
         failed: Failed = yield Block(partial(missed_in_replay, parts, call, found))
         return failed
-    return (yield from _from_flight(parts, call, loop, found))
+    return None
 
 
-def _from_entry(
-    parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None, found: Result[Any]
-) -> Steps[Result[Any] | Failed | None]:
-    """The answer that an entry is, if it is good enough; else that of a flight."""
-    if found.outcome is Outcome.HIT:
-        return found
-    generator = parts.generators.of(call.identity.prefix)
-    if found.outcome is Outcome.STALE:
-        if generator.lets_through():
-            refreshed = yield from _refresh(parts, call, loop)
-            if isinstance(refreshed, Result):
-                return refreshed
-        _count_old(parts, found, "stale_hits")
-        return found
-    if not generator.lets_through():
-        return _fallen_back(parts, found)
-    ending = yield from _from_flight(parts, call, loop, Reason.EXPIRED)
-    if isinstance(ending, Failed) and not isinstance(ending.error, RecursiveGenerationError):
-        return _fallen_back(parts, found, ending.error)
-    return ending
+def _is_served_after(old: Result[Any], ending: Result[Any] | Failed | None) -> bool:
+    """Whether an old answer is served, since the flight that was to replace it did not."""
+    if old.outcome is Outcome.STALE:
+        return not isinstance(ending, Result)
+    return isinstance(ending, Failed) and not isinstance(ending.error, RecursiveGenerationError)
 
 
-def _refresh(
+def _served_old(
+    parts: Parts, old: Result[Any], ending: Result[Any] | Failed | None = None
+) -> Result[Any]:
+    """Counts an answer that is stale, or a fallback after a failure."""
+    entry = old.entry
+    if entry is not None:
+        name = "stale_hits" if old.outcome is Outcome.STALE else "fallbacks"
+        counts = saved(usage_of(entry), entry.generation_seconds)
+        parts.usage.count(entry.tenant, entry.prefix, entry.model, **{name: 1}, **counts)
+        if isinstance(ending, Failed) and old.outcome is Outcome.FALLBACK:
+            parts.notices.once(
+                ("fallback", entry.prefix),
+                "%s: the generator fails (%s), older entries are served",
+                entry.prefix,
+                type(ending.error).__name__,  # what it says may hold a key of the provider's
+            )
+    return old
+
+
+def _refresh_behind(
     parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None
-) -> Steps[Result[Any] | Failed | None]:
-    """Has a stale value refreshed behind this caller, for those who come later: None.
-
-    Where the last one ended with its event loop (one loop a request, say), this caller waits for
-    it: behind each of them it would never come to its end.
-    """
-    key = call.identity.key
-    if parts.flights.was_cut_off(key):
-        return (yield from _from_flight(parts, call, loop, Reason.EXPIRED))
-    stamp = store_access.stamp(parts, key)
+) -> Steps[None]:
+    """Has a stale value refreshed behind this caller (stale-while-revalidate)."""
+    stamp = store_access.stamp(parts, call.identity.key)
     flight, leads = parts.flights.join(call.identity, None, loop, refresh=False, stamp=stamp)
     if leads:
         flight.is_behind = True
@@ -148,48 +190,18 @@ def _refresh(
     elif parts.flights.is_stranded(flight):
         parts.flights.cut_off(flight)
         store_access.land(parts, flight, Abandoned(None))
-    return None
-
-
-def _fallen_back(parts: Parts, found: Result[Any], error: Exception | None = None) -> Result[Any]:
-    """An old answer, since there is no new one."""
-    _count_old(parts, found, "fallbacks")
-    if found.entry is not None and error is not None:
-        prefix = found.entry.prefix
-        parts.notices.once(
-            ("fallback", prefix),
-            "%s: the generator fails (%s), older entries answer",
-            prefix,
-            type(error).__name__,  # what it says may hold a key of the provider's
-        )
-    return found
-
-
-def _count_old(parts: Parts, found: Result[Any], name: str) -> None:
-    entry = found.entry
-    if entry is not None:
-        counts = saved(usage_of(entry), entry.generation_seconds)
-        parts.usage.count(entry.tenant, entry.prefix, entry.model, **{name: 1}, **counts)
 
 
 def _from_flight(
     parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None, reason: Reason
 ) -> Steps[Result[Any] | Failed | None]:
     """The end of the flight that makes this value; None if it was abandoned: look again."""
-    # Kept, since a caller that is thrown away leaves in a context that is not its own.
-    asker = current_flight.get()
-    stamp = store_access.stamp(parts, call.identity.key)
-    flight, leads = parts.flights.join(
-        call.identity, asker, loop, refresh=call.refresh, stamp=stamp
-    )
-    try:
+    with _joined(parts, call, loop) as (flight, leads):
         if leads:
             yield from _launch(parts, call, flight)
         # A flight ends by its own timeout: who leads it waits for that, who joined gives it time.
         limit_s = math.inf if leads else call.policy.lock_timeout + TIME_TO_LAND_S
         ending = yield Wait(flight, limit_s)
-    finally:
-        parts.flights.leave(flight, asker)
     match ending:
         case Landed():
             answer = _delivered(parts, call, ending, reason if leads else Reason.WAITED)
@@ -202,6 +214,23 @@ def _from_flight(
             return None
         case _:
             return (yield from _alone(parts, call))
+
+
+@contextmanager
+def _joined(
+    parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None
+) -> Generator[tuple[Flight, bool]]:
+    """Waits for the flight of a call's key within the block; whether this caller leads it."""
+    # Kept, since a caller that is thrown away leaves in a context that is not its own.
+    asker = current_flight.get()
+    stamp = store_access.stamp(parts, call.identity.key)
+    flight, leads = parts.flights.join(
+        call.identity, asker, loop, refresh=call.refresh, stamp=stamp
+    )
+    try:
+        yield flight, leads
+    finally:
+        parts.flights.leave(flight, asker)
 
 
 def _launch(parts: Parts, call: Call, flight: Flight, *, waits: bool = True) -> Steps[None]:
@@ -239,7 +268,7 @@ def _delivered(parts: Parts, call: Call, landed: Landed, reason: Reason) -> Resu
 
 
 def _alone(parts: Parts, call: Call) -> Steps[Result[Any] | Failed]:
-    """Makes the value for this caller only, and keeps nothing: it could not wait for the flight."""
+    """Generates for this caller only, and stores nothing: it could not wait for the flight."""
     paid = yield from generate(parts, call)
     identity = call.identity
     if isinstance(paid, Failed):
@@ -248,3 +277,19 @@ def _alone(parts: Parts, call: Call) -> Steps[Result[Any] | Failed]:
     parts.usage.count(identity.tenant, identity.prefix, paid.usage.model, misses=1)
     parts.usage.not_stored(identity, paid.usage.model, NO_LEASE)
     return Result(paid.value, Outcome.MISS, None, Reason.ALONE, NO_LEASE)
+
+
+def _bypass(parts: Parts, call: Call, *, is_enabled: bool) -> Steps[Result[Any] | Failed]:
+    """Generates, and leaves the cache alone."""
+    reason = bypass_reason(call, is_enabled=is_enabled) or Reason.DISABLED
+    if call.policy.mode is Mode.REPLAY:
+        failed: Failed = yield Block(partial(missed_in_replay, parts, call, reason))
+        return failed
+    is_counted = reason is Reason.TTL_0  # the others leave no trace
+    paid = yield from generate(parts, call, timeout_s=math.inf, is_counted=is_counted)
+    if isinstance(paid, Failed):
+        return paid
+    if is_counted:
+        identity = call.identity
+        parts.usage.count(identity.tenant, identity.prefix, paid.usage.model, bypassed=1)
+    return Result(paid.value, Outcome.BYPASS, None, reason)

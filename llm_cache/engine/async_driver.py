@@ -100,7 +100,12 @@ class AsyncDriver:
     async def _generate(
         self, prefix: str, generator: Callable[[], object], timeout_s: float
     ) -> Made | Failed:
-        limit = asyncio.timeout(None if math.isinf(timeout_s) else timeout_s)
+        try:
+            if math.isinf(timeout_s):
+                return Made(await self.call(generator))
+        except Exception as error:  # noqa: BLE001 - the user's; every caller gets it
+            return Failed(error, error.__traceback__)
+        limit = asyncio.timeout(timeout_s)
         try:
             async with limit:
                 return Made(await self.call(generator))

@@ -1,15 +1,15 @@
-"""A request, from what a caller wrote."""
+"""A request: its key, its generator and its policy, made from what a caller wrote."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from llm_cache.core.arguments import refuse_argument
 from llm_cache.core.keys import Identity, canonical_params, check_prefix
-from llm_cache.core.policy import AUTO_VERSION, CachePolicy, check_policy
-from llm_cache.engine.steps import Call
+from llm_cache.core.policy import AUTO_VERSION, CachePolicy, Mode, check_policy
 from llm_cache.errors import ConfigError, KeyParamError
 from llm_cache.functions.binding import version_of_source
 from llm_cache.functions.registry import bindings_of
@@ -17,13 +17,45 @@ from llm_cache.functions.registry import bindings_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from llm_cache.core.policy_resolution import Policy
     from llm_cache.core.units import Duration
     from llm_cache.core.values.codec import Codec
-    from llm_cache.engine.engine import Engine
+    from llm_cache.engine._scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: what is asked for, how to make it, and under which policy."""
+
+    identity: Identity
+    generator: Callable[[], object] = field(repr=False)  # its arguments may be secrets
+    policy: Policy
+    codec: Codec
+    refresh: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        identity: Identity,
+        generator: Callable[[], object],
+        policy: Policy,
+        codec: Codec,
+        *,
+        refresh: bool = False,
+    ) -> Call:
+        """A request, refreshed where its caller or its mode says so."""
+        if policy.mode is not Mode.LIVE:
+            refresh = policy.mode is not Mode.REPLAY and (refresh or policy.mode is Mode.REFRESH)
+        return cls(identity, generator, policy, codec, refresh)
+
+    def refreshing(self) -> Call:
+        """The same, refreshed; not in the mode `replay`, which never generates."""
+        return self if self.policy.mode is Mode.REPLAY else replace(self, refresh=True)
 
 
 def make_call(
-    engine: Engine,
+    find_scope: Callable[[], Scope],
+    policy_of: Callable[..., Policy],
     prefix: str,
     generator: Callable[[], object] | None,
     policy: CachePolicy | None,
@@ -32,6 +64,8 @@ def make_call(
     codec: Codec,
 ) -> Call:
     """A request from what a caller wrote; without a generator it is for looking only.
+
+    `find_scope` gives the tenant and the mode it is made in; `policy_of` resolves its policy.
 
     Raises PrefixError, KeyParamError, TenantRequiredError, and ConfigError if an argument is of a
     wrong type, or its version cannot be told.
@@ -43,9 +77,9 @@ def make_call(
             "put everything into params={...}"
         )
         raise KeyParamError(msg)
-    scope = engine.scopes.identified()
+    scope = find_scope()
     try:
-        merged = engine.policy(prefix, call=policy, mode_in_block=scope.mode)
+        merged = policy_of(prefix, call=policy, mode_in_block=scope.mode)
     except TypeError:  # it has no hash: no policy is like that
         check_policy(policy)
         raise

@@ -1,4 +1,4 @@
-"""The parts of one cache put together, and the quick way through them: a hit in memory."""
+"""Wires a cache's components, serves memory hits, and has all other requests answered."""
 
 from __future__ import annotations
 
@@ -14,30 +14,33 @@ from llm_cache.core.entry import wall_clock
 from llm_cache.core.policy import Mode
 from llm_cache.core.result import Outcome, Reason, Result
 from llm_cache.core.values.codec import DecodeError
-from llm_cache.engine._circuit import Circuit
+from llm_cache.engine._circuit import CircuitBreaker, GeneratorBreakers
 from llm_cache.engine._counters import UsageCounter
-from llm_cache.engine._flights import Flights
-from llm_cache.engine._generators import Generators
+from llm_cache.engine._flights import Failed, Flights, running_loop
 from llm_cache.engine._memory import MemoryTier
-from llm_cache.engine._notices import Notices
 from llm_cache.engine._prices import Prices
 from llm_cache.engine._scope import Scopes
-from llm_cache.engine.events import Teller
+from llm_cache.engine.call import Call, make_call
+from llm_cache.engine.events import Notices, Reporter
 from llm_cache.engine.steps import Parts
 from llm_cache.engine.threads import DaemonPool
+from llm_cache.errors import EventLoopError
 from llm_cache.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Mapping
 
     from llm_cache.config import CacheConfig
     from llm_cache.core.keys import Identity
+    from llm_cache.core.policy import CachePolicy
     from llm_cache.core.policy_resolution import Policy
     from llm_cache.core.values.codec import Codec
-    from llm_cache.engine._answering import Answering
     from llm_cache.engine._memory import Slot
+    from llm_cache.engine._sync_driver import SyncDriver
+    from llm_cache.engine.async_driver import AsyncDriver
     from llm_cache.engine.events import Event
-    from llm_cache.engine.steps import Call
+    from llm_cache.engine.steps import Steps
 
 T = TypeVar("T")
 
@@ -47,7 +50,8 @@ LAND_WITHIN_S: Final = 5.0
 NOT_IN_MEMORY: Final = object()
 _LOADED_LATE: Final = (
     *(
-        "llm_cache.engine._answering",
+        "llm_cache.engine._lookup",
+        "llm_cache.engine._sync_driver",
         "llm_cache.engine.async_driver",
         "llm_cache.config._toml_lines",
     ),
@@ -75,7 +79,7 @@ class Engine:
         self._clock: Final = clock
         self._goes_by_wall: Final = clock is wall_clock
         self._notices: Final = Notices()
-        self.teller: Final = Teller(on_event, self._notices)
+        self.reporter: Final = Reporter(on_event, self._notices)
         self._is_closed = self._is_heard = False
         self._looked_at = self._look_again_at = 0.0
         self.begin_anew()
@@ -105,9 +109,10 @@ class Engine:
             usage=UsageCounter(store, clock),
             policies=self.policies,
             notices=self._notices,
-            reads=Circuit("the store works again: it can be read", time.monotonic),
-            writes=Circuit("the store works again: it can be written to", time.monotonic),
-            generators=Generators(time.monotonic),
+            reporter=self.reporter,
+            reads=CircuitBreaker("the store works again: it can be read", time.monotonic),
+            writes=CircuitBreaker("the store works again: it can be written to", time.monotonic),
+            generators=GeneratorBreakers(time.monotonic),
             prices=Prices(config.prices),
             max_value_bytes=config.max_value,
             clock=clock,
@@ -119,7 +124,8 @@ class Engine:
         self._pool = DaemonPool("llm-cache store", POOL_THREADS)
         # Of its own: what waits for a locked file must not keep others from finding that out.
         self._publishing = DaemonPool("llm-cache publisher", POOL_THREADS)
-        self._answering: Answering | None = None
+        self._sync_driver: SyncDriver | None = None
+        self._async_driver: AsyncDriver | None = None
 
     def from_memory(self, identity: Identity, policy: Policy, codec: Codec) -> Any:  # noqa: ANN401
         """The value, if it is fresh in memory; `NOT_IN_MEMORY` if not."""
@@ -149,7 +155,7 @@ class Engine:
         if usage.is_asleep:
             usage.wake()
         if self._is_heard:
-            self.teller.answered(slot.entry, Result(value, Outcome.HIT, None, _reason(policy)))
+            self.reporter.answered(slot.entry, Result(value, Outcome.HIT, None, _reason(policy)))
         return value
 
     def _may_answer(self, slot: Slot, policy: Policy, now: float) -> bool:
@@ -174,28 +180,60 @@ class Engine:
             return None
         return Result(value, Outcome.HIT, slot.entry, _reason(call.policy))
 
-    def _answers(self) -> Answering:
-        # No cached_property: its lock may be held by another thread when this process forks.
-        answering = self._answering
-        if answering is None:
-            from llm_cache.engine._answering import (
-                Answering,  # what only looks at entries needs none of it
-            )
+    def call(
+        self,
+        prefix: str,
+        generator: Callable[[], object] | None,
+        policy: CachePolicy | None,
+        params: Mapping[str, object] | None,
+        named: Mapping[str, object],
+        codec: Codec,
+    ) -> Call:
+        """The request that a caller wrote, in the scope of the running code; see `make_call`."""
+        find_scope = self.scopes.identified
+        return make_call(find_scope, self.policy, prefix, generator, policy, params, named, codec)
 
-            answering = self._answering = Answering(self, self._pool, self._publishing)
-        return answering
-
-    def answer(self, call: Call) -> Coroutine[Any, Any, Result[Any]]:
+    async def answer(self, call: Call) -> Result[Any]:
         """Answers on the running event loop; raises what the generator raises."""
-        return self._answers().answer(call)
+        return _raised(await self._async.run(self._steps(call, _asyncio_loop)))
 
     def answer_sync(self, call: Call) -> Result[Any]:
         """Answers by blocking this thread; raises what the generator raises."""
-        return self._answers().answer_sync(call)
+        return _raised(self._sync.run(self._steps(call, _no_loop)))
 
     async def off_loop(self, call: Callable[[], T]) -> T:
         """Calls something that blocks on a thread, and awaits what it returns."""
-        return await self._answers().off_loop(call)
+        _asyncio_loop()
+        return await self._async.off_loop(call)
+
+    def _steps(
+        self, call: Call, find_loop: Callable[[], AbstractEventLoop | None]
+    ) -> Steps[Result[Any] | Failed]:
+        # Imported late: what only looks at entries needs none of it.
+        from llm_cache.engine._lookup import respond
+
+        keeps = self.is_enabled and call.policy.keeps
+        inline = keeps and self._looks_inline(call)
+        return respond(self.parts, call, find_loop, is_enabled=self.is_enabled, looks_inline=inline)
+
+    @property
+    def _sync(self) -> SyncDriver:
+        # No cached_property: its lock may be held by another thread when this process forks.
+        driver = self._sync_driver
+        if driver is None:
+            from llm_cache.engine._sync_driver import SyncDriver
+
+            driver = self._sync_driver = SyncDriver(self.parts, self._publishing)
+        return driver
+
+    @property
+    def _async(self) -> AsyncDriver:
+        driver = self._async_driver
+        if driver is None:
+            from llm_cache.engine.async_driver import AsyncDriver  # asyncio is slow to import
+
+            driver = self._async_driver = AsyncDriver(self.parts, self._pool, self._publishing)
+        return driver
 
     def close(self, land_within_s: float = LAND_WITHIN_S) -> None:
         """Lets flights land for a while, tells the counts, and lets go of the store."""
@@ -215,14 +253,36 @@ class Engine:
         if self._looked_at <= now < self._look_again_at:
             return
         self._looked_at, self._look_again_at = now, now + LOOK_EVERY_S
-        self._is_heard = self.teller.is_heard()
+        self._is_heard = self.reporter.is_heard()
         self.parts.store.look()
 
-    def looks_inline(self, call: Call) -> bool:
+    def _looks_inline(self, call: Call) -> bool:
         """Whether the store is looked at before anything is driven: a local one is that quick."""
         self._look_if_due(self._clock())
         store = self.parts.store
         return store.is_local and store.is_open and not call.refresh
+
+
+def _asyncio_loop() -> AbstractEventLoop:
+    loop = running_loop()
+    if loop is None:
+        msg = (
+            "this call has to be run by asyncio, and no event loop of its runs here: under trio or "
+            "without any, make the call with asyncio.run, or use its sync form on a thread"
+        )
+        raise EventLoopError(msg)
+    return loop
+
+
+def _no_loop() -> None:
+    return None
+
+
+def _raised(result: Result[Any] | Failed) -> Result[Any]:
+    if isinstance(result, Failed):
+        # With the traceback as it was: raised in every waiter, it would grow with each of them.
+        raise result.error.with_traceback(result.traceback)
+    return result
 
 
 def _reason(policy: Policy) -> Reason:

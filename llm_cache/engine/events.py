@@ -1,13 +1,15 @@
-"""Telling how each request was answered: to a callback, and to the log."""
+"""Reports how each request was answered, to a callback and to the log; warns once of trouble."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.core.arguments import refuse_argument
+from llm_cache.core.fork_locks import made_again_in_child
 from llm_cache.core.keys import ID_DIGITS
 from llm_cache.core.values.refusals import told
 from llm_cache.errors import ConfigError
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from llm_cache.core.entry import EntryInfo
     from llm_cache.core.keys import Identity
     from llm_cache.core.result import Outcome, Reason, Result
-    from llm_cache.engine._notices import Notices
 
 _log: Final = logging.getLogger("llm_cache")
 
@@ -49,8 +50,29 @@ def check_listener(on_event: object) -> None:
         raise ConfigError(msg)
 
 
-class Teller:
-    """Tells `on_event` and, at the level DEBUG, the log `llm_cache`. Params are never told."""
+class Notices:
+    """Logs a warning the first time something happens, and at DEBUG after that.
+
+    A store in trouble must not fill the application's log.
+    """
+
+    def __init__(self) -> None:
+        self._said: set[tuple[str, ...]] = set()
+        made_again_in_child(self._make_locks)
+
+    def _make_locks(self) -> None:
+        self._lock = threading.Lock()
+
+    def once(self, about: tuple[str, ...], message: str, *arguments: object) -> None:
+        """Logs `message % arguments` as a warning if nothing was said about this before."""
+        with self._lock:
+            is_news = about not in self._said
+            self._said.add(about)
+        _log.log(logging.WARNING if is_news else logging.DEBUG, message, *arguments)
+
+
+class Reporter:
+    """Reports to `on_event` and, at DEBUG, to the log `llm_cache`. Params are never reported."""
 
     def __init__(self, on_event: Callable[[Event], object] | None, notices: Notices) -> None:
         self._on_event = on_event
@@ -62,7 +84,9 @@ class Teller:
 
     def answered(self, identity: Identity | EntryInfo, result: Result[Any]) -> None:
         """A request got its value."""
-        self._tell(
+        if not self.is_heard():
+            return
+        self._report(
             Event(
                 tenant=identity.tenant,
                 prefix=identity.prefix,
@@ -75,10 +99,12 @@ class Teller:
 
     def failed(self, identity: Identity, error: Exception) -> None:
         """A request got an error."""
-        key = identity.key.hex()
-        self._tell(Event(tenant=identity.tenant, prefix=identity.prefix, key=key, error=error))
+        if self.is_heard():
+            key = identity.key.hex()
+            tenant, prefix = identity.tenant, identity.prefix
+            self._report(Event(tenant=tenant, prefix=prefix, key=key, error=error))
 
-    def _tell(self, event: Event) -> None:
+    def _report(self, event: Event) -> None:
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("%s", _line(event))
         if self._on_event is None:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from llm_cache.core.entry import Entry, EntryInfo
-    from llm_cache.engine.steps import Call, Parts
+    from llm_cache.engine.call import Call
+    from llm_cache.engine.steps import Parts
     from llm_cache.store.records import Likeness, Note
 
 SHOWN_CHARS: Final = 60

@@ -8,8 +8,8 @@ from functools import partial
 from marshal import dumps
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from llm_cache.engine.call import Call
 from llm_cache.engine.engine import NOT_IN_MEMORY
-from llm_cache.engine.steps import Call
 from llm_cache.functions.registry import claim
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from llm_cache.core.entry import Entry, taken_bytes
 from llm_cache.core.gates import reason_not_to_keep
@@ -17,26 +17,49 @@ from llm_cache.engine._lease import landed_from, take_lease
 from llm_cache.engine.steps import Block, Generate, Made, Publish, Read
 
 if TYPE_CHECKING:
-    from llm_cache.engine._flights import Flight
-    from llm_cache.engine.steps import Call, Parts, Steps
+    from types import TracebackType
+
+    from llm_cache.engine._flights import Ending, Flight
+    from llm_cache.engine.call import Call
+    from llm_cache.engine.steps import Parts, Steps
 
 NO_LEASE: Final = "no lease"
 TOO_LARGE: Final = "too large"
 
 
 def fly(parts: Parts, call: Call, flight: Flight) -> Steps[None]:
-    """Makes the value, has it kept, and hands it to everyone who waits."""
-    try:
-        ending = yield from _make(parts, call, flight)
-    except BaseException as error:
-        if flight.is_behind and not isinstance(error, Exception):
-            parts.flights.cut_off(flight)
-        store_access.land(parts, flight, Abandoned(error))
-        raise
-    if isinstance(ending, Failed):
-        parts.usage.count(call.identity.tenant, call.identity.prefix, errors=1)
-        parts.generators.of(call.identity.prefix).failed()
-    store_access.land(parts, flight, ending)
+    """Generates the value, has it stored, and hands it to everyone who waits."""
+    with _Landing(parts, flight) as landing:
+        landing.ending = yield from _make(parts, call, flight)
+        if isinstance(landing.ending, Failed):
+            parts.usage.count(call.identity.tenant, call.identity.prefix, errors=1)
+            parts.generators.of(call.identity.prefix).failed()
+
+
+class _Landing:
+    """Owns a flight within the block: at its end the flight lands, and its lease is given back.
+
+    What is being published keeps its lease: `store_access.publish` gives that up.
+    """
+
+    def __init__(self, parts: Parts, flight: Flight) -> None:
+        self._parts = parts
+        self._flight = flight
+        self.ending: Ending | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None and self._flight.is_behind and not isinstance(error, Exception):
+            self._parts.flights.cut_off(self._flight)
+        ending = self.ending if error is None else None
+        store_access.land(self._parts, self._flight, ending or Abandoned(error))
 
 
 def _make(parts: Parts, call: Call, flight: Flight) -> Steps[Landed | Failed]:
@@ -60,14 +83,19 @@ def _make(parts: Parts, call: Call, flight: Flight) -> Steps[Landed | Failed]:
     return (yield from _keep(parts, call, flight, paid, stamp))
 
 
-def generate(parts: Parts, call: Call) -> Steps[Paid | Failed]:
-    """Has the value made, and counts what that took."""
+def generate(
+    parts: Parts, call: Call, *, timeout_s: float | None = None, is_counted: bool = True
+) -> Steps[Paid | Failed]:
+    """Calls the generator, within the policy's timeout or another, and counts what that took."""
+    limit_s = call.policy.timeout if timeout_s is None else timeout_s
     begun = parts.monotonic()
-    made: Made | Failed = yield Generate(call.identity.prefix, call.generator, call.policy.timeout)
+    made: Made | Failed = yield Generate(call.identity.prefix, call.generator, limit_s)
     seconds = parts.monotonic() - begun
     if isinstance(made, Failed):
         return made
     value, usage = unwrapped(made.value)
+    if not is_counted:
+        return Paid(value, usage, seconds)
     if parts.prices.knows_at_once(usage):
         usage = parts.prices.priced(usage)
     else:

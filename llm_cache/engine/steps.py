@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
-from llm_cache.core.policy import Mode
 from llm_cache.errors import GenerationTimeoutError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from llm_cache.core.keys import Identity
-    from llm_cache.core.policy_resolution import Policy, PolicyTable
-    from llm_cache.core.values.codec import Codec
-    from llm_cache.engine._circuit import Circuit
+    from llm_cache.core.policy_resolution import PolicyTable
+    from llm_cache.engine._circuit import CircuitBreaker, GeneratorBreakers
     from llm_cache.engine._counters import UsageCounter
     from llm_cache.engine._flights import Flight, Flights
-    from llm_cache.engine._generators import Generators
     from llm_cache.engine._memory import MemoryTier
-    from llm_cache.engine._notices import Notices
     from llm_cache.engine._prices import Prices
+    from llm_cache.engine.events import Notices, Reporter
     from llm_cache.store.protocol import Store
 
 T = TypeVar("T")
@@ -35,36 +31,6 @@ LOOK_EVERY_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One request: what is asked for, how to make it, and under which policy."""
-
-    identity: Identity
-    generator: Callable[[], object] = field(repr=False)  # its arguments may be secrets
-    policy: Policy
-    codec: Codec
-    refresh: bool = False
-
-    @classmethod
-    def of(
-        cls,
-        identity: Identity,
-        generator: Callable[[], object],
-        policy: Policy,
-        codec: Codec,
-        *,
-        refresh: bool = False,
-    ) -> Call:
-        """A request, made anew where its caller or its mode says so."""
-        if policy.mode is not Mode.LIVE:
-            refresh = policy.mode is not Mode.REPLAY and (refresh or policy.mode is Mode.REFRESH)
-        return cls(identity, generator, policy, codec, refresh)
-
-    def refreshing(self) -> Call:
-        """The same, to be made anew; not in the mode `replay`, which never generates."""
-        return self if self.policy.mode is Mode.REPLAY else replace(self, refresh=True)
-
-
-@dataclass(frozen=True, slots=True)
 class Parts:
     """What a lookup works with."""
 
@@ -74,9 +40,10 @@ class Parts:
     usage: UsageCounter
     policies: PolicyTable
     notices: Notices
-    reads: Circuit
-    writes: Circuit
-    generators: Generators
+    reporter: Reporter
+    reads: CircuitBreaker
+    writes: CircuitBreaker
+    generators: GeneratorBreakers
     prices: Prices
     max_value_bytes: int
     clock: Callable[[], float]

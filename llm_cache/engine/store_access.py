@@ -1,4 +1,4 @@
-"""Calls of the store that never raise: trouble there is a miss, a count and one warning."""
+"""Calls of the store: on a request's way, trouble there is a miss, a count and one warning."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from llm_cache.core.entry import Entry
     from llm_cache.engine._flights import Ending, Flight
     from llm_cache.engine.steps import Parts
-    from llm_cache.store.records import Held, Removed
+    from llm_cache.store.records import Held, Removed, Selection
 
 _log: Final = logging.getLogger("llm_cache")
 
 
 def read(parts: Parts, key: bytes) -> Entry | None:
     """The entry of a key; None also where the store is in trouble."""
-    if not parts.reads.lets_through():
+    if not parts.reads.allows_call():
         return None
     try:
         entry = parts.store.get(key)
     except StoreError as error:
         parts.reads.failed()
-        _tell_of_trouble(parts, error)
+        _report_trouble(parts, error)
         return None
     parts.reads.succeeded()
     return entry
@@ -47,7 +47,7 @@ def acquire(
     parts: Parts, flight: Flight, unfit: Entry | None, askers: Sequence[Lease]
 ) -> Lease | Entry | Held | None:
     """What the store's `acquire` returns, a lease as the flight's; None where it is in trouble."""
-    if not parts.writes.lets_through():
+    if not parts.writes.allows_call():
         return None
     try:
         # Before the lease: an invalidation that comes after it voids that.
@@ -70,7 +70,7 @@ def is_held(parts: Parts, key: bytes) -> bool:
     try:
         return parts.store.is_held(key)
     except StoreError as error:
-        _tell_of_trouble(parts, error)
+        _report_trouble(parts, error)
         return False
 
 
@@ -126,7 +126,7 @@ def publish(
 
 def _in_trouble(parts: Parts, error: StoreError) -> None:
     parts.writes.failed()
-    _tell_of_trouble(parts, error)
+    _report_trouble(parts, error)
 
 
 def make_room(parts: Parts) -> Removed:
@@ -144,6 +144,30 @@ def note_evictions(parts: Parts, removed: Removed) -> None:
         _log.info("max_disk: %d entries were evicted", evictions)
 
 
-def _tell_of_trouble(parts: Parts, error: StoreError) -> None:
+def _report_trouble(parts: Parts, error: StoreError) -> None:
     parts.usage.count("", "", errors=1)
     parts.notices.once(("store",), "the cache goes on without its store: %s", error)
+
+
+def remove(parts: Parts, which: Selection, *, keep: bool = False) -> Removed:
+    """Drops entries, or moves them to the trash to `keep` them; nobody serves them any more.
+
+    What is being generated for them is not kept. Raises StoreError if that cannot be done.
+    """
+    parts.flights.void(which.covers)
+    try:
+        removed = parts.store.remove(which, keep=keep)
+    except BaseException:  # some of it may be gone all the same
+        with suppress(StoreError):
+            _renew_stamps(parts, which)
+        raise
+    _renew_stamps(parts, which)
+    return removed
+
+
+def _renew_stamps(parts: Parts, which: Selection) -> None:
+    stamps = parts.store.stamps  # others once the store is open
+    if which.keys is None:
+        stamps.renew_all()
+    else:
+        stamps.renew(which.keys)

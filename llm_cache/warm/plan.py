@@ -21,7 +21,7 @@ from llm_cache.core.keys import check_prefix
 from llm_cache.core.policy import StoreParams
 from llm_cache.core.redaction import show_params, stored_params, typed_params
 from llm_cache.core.values.refusals import said_by_pydantic
-from llm_cache.engine.steps import Call
+from llm_cache.engine.call import Call
 from llm_cache.errors import CacheError, ConfigError
 from llm_cache.functions.binding import Binding, binding_of
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from llm_cache.core.result import Result
+    from llm_cache.engine.call import Call
     from llm_cache.engine.engine import Engine
-    from llm_cache.engine.steps import Call
     from llm_cache.warm.budget import Stopped, Ticket
     from llm_cache.warm.plan import PlannedSet, WarmItem, WarmPlan
 

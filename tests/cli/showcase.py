@@ -14,7 +14,6 @@ from llm_cache import CacheConfig, LLMCache, Usage, load_config
 from llm_cache.core.entry import Entry
 from llm_cache.core.usage import Paid
 from llm_cache.core.values.codec import UNTYPED
-from llm_cache.engine.call import make_call
 from llm_cache.engine.generation import new_entry
 from llm_cache.store.records import Counts, EntryUse, UsageDay
 
@@ -149,7 +148,7 @@ def _keep(
 ) -> None:
     """Keeps a text as if generating it had taken so long, and it had been used so often."""
     parts = cache.engine.parts
-    call = make_call(cache.engine, prefix, lambda: None, None, params, {}, UNTYPED)
+    call = cache.engine.call(prefix, lambda: None, None, params, {}, UNTYPED)
     entry = new_entry(parts, call, Paid(text, parts.prices.priced(usage), seconds))
     assert isinstance(entry, Entry)
     parts.store.put(entry)

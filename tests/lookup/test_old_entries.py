@@ -239,7 +239,7 @@ def test_an_older_entry_answers_when_the_generator_fails(
     for _ in range(2):
         assert ask(how, policy=policy, fails=True) == "made 1"
     assert cache.get_stats()["total"]["fallbacks"] == 2
-    assert caplog.messages == ["p: the generator fails (ModelDownError), older entries answer"]
+    assert caplog.messages == ["p: the generator fails (ModelDownError), older entries are served"]
     assert ask(how, policy=policy) == "made 4"
     assert cache.get_stats()["file_entries"] == 1
 

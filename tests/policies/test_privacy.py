@@ -31,7 +31,6 @@ from llm_cache import (
 from llm_cache.cli.app import run
 from llm_cache.core.values.codec import UNTYPED
 from llm_cache.engine._flights import Abandoned
-from llm_cache.engine.call import make_call
 from llm_cache.store.sqlite._connection import run as run_sql
 from tests.cli import terminal
 
@@ -439,7 +438,7 @@ def test_a_damaged_entry_tells_no_secret(make_cache, get, collected, directory):
 @pytest.mark.parametrize(("policy", "params"), REQUESTS, ids=["secrets", "none"])
 def test_nothing_of_ours_shows_a_secret_as_its_text(cache, collected, policy, params):
     """`repr` and `str` of entries, calls, identities, policies, results, plans, answers of why."""
-    call = make_call(cache.engine, "p", lambda: "text", policy, params(), {}, UNTYPED)
+    call = cache.engine.call("p", lambda: "text", policy, params(), {}, UNTYPED)
     result = cache.lookup_sync("p", lambda: "text", policy=policy, params=params())
 
     @cached_llm_call("page", cache=cache, policy=policy)

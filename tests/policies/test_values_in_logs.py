@@ -181,7 +181,7 @@ def test_what_cannot_be_read_is_not_shown(make_cache, log, returned):
     typed.__annotations__["return"] = returned
     cache.get_or_generate_sync("p", says_nothing)
     cache.get_or_generate_sync("p", typed)
-    assert "made again" in log.getvalue()
+    assert "regenerated" in log.getvalue()
     assert "canary" not in log.getvalue()
     with pytest.raises(DecodeError) as raised:
         codec_for(returned).decode(f'["{CANARY}"]'.encode(), "json")

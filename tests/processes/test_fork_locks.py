@@ -25,10 +25,10 @@ store.get(b"0" * 32)
 LOCKS = {
     "api.default.making": lambda: default._shared.making,
     "functions.registry.lock": lambda: registry._claiming.lock,
-    "engine._notices._lock": lambda: parts.notices._lock,
+    "engine.events._lock": lambda: parts.notices._lock,
     "engine._memory._lock": lambda: parts.tier._lock,
     "engine._circuit._lock": lambda: parts.reads._lock,
-    "engine._generators._lock": lambda: parts.generators._lock,
+    "engine._circuit._adding": lambda: parts.generators._adding,
     "engine._flights._lock": lambda: parts.flights._lock,
     "engine._flights._some_stored": lambda: parts.flights._some_stored,
     "engine._counters._lock": lambda: parts.usage._lock,
