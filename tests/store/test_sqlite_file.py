@@ -311,3 +311,21 @@ def test_close_leaves_no_log_behind(store, place):
         ".gitignore", "CACHEDIR.TAG", "cache.db", "lock", "owners", "reserve", "stamps",
     ]  # fmt: skip
     assert list((place / "owners").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_closing_beside_a_write_that_hangs_raises_nothing(store):
+    """Its connection is left to the thread that is stuck in it, and its caller hears of it."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def hang(connection):
+        connection.create_scalar_function("hang", lambda: began.set() or int(go_on.wait(60)))
+        run(connection, "SELECT hang()")
+
+    written = store._writer.submit(hang)
+    assert began.wait(30)
+    try:
+        store._live.close()
+    finally:
+        go_on.set()
+    assert written.exception(30) is not None

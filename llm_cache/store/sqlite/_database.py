@@ -210,8 +210,9 @@ class Database:
             reader.connection = None
         if self._writes_over is not None:
             leave = not (checkpoint and self.is_in_place())
-            self._writes_over.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(leave))
+            # Neither can be done while a thread is stuck in it, which then closes it.
             with suppress(apsw.Error, OSError):
+                self._writes_over.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(leave))
                 self._save_lost_log(self._writes_over)
             _close(self._writes_over)
             self._writes_over = None
