@@ -1,4 +1,4 @@
-"""The guarantees of docs/design.md section 6 that hold in one process, end to end."""
+"""The guarantees of docs/reliability.md that hold in one process, end to end."""
 
 import asyncio
 import logging

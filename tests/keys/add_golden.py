@@ -2,7 +2,7 @@
 
 Write the new ones as the last lines of `golden.json`, with a name, a prefix and params (and a
 tenant, version or variant), and without canonical, key and request: those are filled in here.
-Compare the canonical JSON that is printed with docs/design.md before you commit it.
+Compare the canonical JSON that is printed with docs/decisions/008-exact-keys.md before you commit.
 
 What is in the file already is never changed: every cache out there stands on it. Where one of the
 old vectors does not hold any more, the code is wrong, not the vector, and nothing is written.

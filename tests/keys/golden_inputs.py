@@ -47,7 +47,7 @@ def read_vectors() -> list[Vector]:
 
 
 def framed_digest(*fields: str | bytes) -> str:
-    """SHA-256 over `fields`, each behind its length: what docs/design.md says of keys."""
+    """SHA-256 over `fields`, each behind its length: what docs/decisions/008 says of keys."""
     digest = hashlib.sha256()
     for field in fields:
         content = field.encode() if isinstance(field, str) else field
