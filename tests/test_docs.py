@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SHORT_LINES = ("README.md", "architecture.md", "decisions/README.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -18,7 +20,12 @@ def blocks(page, language):
     return [text for kind, text in BLOCK.findall(page.read_text("utf-8")) if kind == language]
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)
+def name_of(page):
+    """What a page is called in a report."""
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=name_of)
 def test_python_examples_run(page, tmp_path):
     """All of a page's examples, one after the other, as one program in an empty directory."""
     program = tmp_path / "page.py"
@@ -28,11 +35,11 @@ def test_python_examples_run(page, tmp_path):
         cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    if page.name == "README.md":
+    if page == ROOT / "README.md":
         assert done.stdout == "the model is asked\n"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "toml")], ids=name_of)
 def test_toml_examples_are_settings(page, tmp_path):
     """They are accepted as they stand."""
     from llm_cache.config import check_config
@@ -43,20 +50,74 @@ def test_toml_examples_are_settings(page, tmp_path):
         assert check_config(file) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page):
-    """Each relative link names a file that is there, and so does each test that is named."""
+    """Each relative link names a file, and a heading, that is there; so does each test named."""
     text = page.read_text("utf-8")
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-        assert (page.parent / target).exists(), target
-    if page.name == "reliability.md":
-        for path in re.findall(r"`(tests/[\w/.]+)`", text):
-            assert (ROOT / path).exists(), path
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), f"{target}#{anchor}"
+    for path in re.findall(r"`(tests/[\w/.]+)`", text):
+        assert (ROOT / path).exists(), path
+
+
+def anchors(page):
+    """What GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_each_decision_is_one_short_page():
+    """Context, choice, consequence; its number in order, its title in the list."""
+    listed = (ROOT / "docs" / "decisions" / "README.md").read_text("utf-8")
+    for number, page in enumerate(DECISIONS, 1):
+        lines = page.read_text("utf-8").splitlines()
+        title = lines[0].removeprefix(f"# {number:03}. ")
+        assert f"- [{number:03}]({page.name}) {title}\n" in listed
+        headings = [line for line in lines if line.startswith("## ")]
+        assert headings == ["## Context", "## Choice", "## Consequence"], page.name
+        assert len(lines) <= 60, page.name
+
+
+def test_lines_are_short():
+    """The pages for developers can be read, and compared, in a terminal."""
+    for page in (*DECISIONS, *(ROOT / "docs" / name for name in SHORT_LINES)):
+        lines = page.read_text("utf-8").splitlines()
+        assert [line for line in lines if len(line) > 120] == [], name_of(page)
+
+
+def test_the_picture_shows_the_floors():
+    """The architecture's rooms stand on the floors that the import linter holds."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    (layers,) = (each["layers"] for each in contracts if each["type"] == "layers")
+    (picture,) = blocks(ROOT / "docs" / "architecture.md", "mermaid")
+    floors = re.findall(r"^  subgraph .*?\n(.*?)^  end$", picture, re.MULTILINE | re.DOTALL)
+    drawn = [re.findall(r'^    (\w+)\["\1"\]$', floor, re.MULTILINE) for floor in floors]
+    assert [set(rooms) for rooms in drawn] == [set(layer.split(" | ")) for layer in layers]
+
+
+def test_the_architecture_names_modules_that_are_there():
+    """Each module and room that it names is found under that name."""
+    package = ROOT / "llm_cache"
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    named = re.findall(r"`([a-z]\w*/[\w/]+(?:\.py)?)`", text)
+    doors = {
+        f"{room}/{door}"
+        for room, cell in re.findall(r"^\| `([\w/]+)` \|.*\| (.*) \|$", text, re.MULTILINE)
+        for door in re.findall(r"`(\w+)`", cell)
+    }
+    assert len(named) > 10
+    assert len(doors) > 20
+    for name in (*named, *doors):
+        path = ROOT / name if name.startswith("tests/") else package / name
+        assert path.exists() or path.with_suffix(".py").exists(), name
 
 
 def test_nobody_is_told_to_install_somebody_elses_package():
     """The name on the public index is not ours."""
-    for page in (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"):
+    for page in (*PAGES, ROOT / "CHANGELOG.md"):
         assert not re.search(r"pip install (-\S+ )*['\"]?llm-cache", page.read_text("utf-8"))
 
 
