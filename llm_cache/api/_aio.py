@@ -51,7 +51,11 @@ class AsyncManagement:
     invalidate_entries = _off_loop(Management.invalidate_entries)
     prune = _off_loop(Management.prune)
     clear_all = _off_loop(Management.clear_all)
+    get = _off_loop(Management.get)
     find = _off_loop(Management.find)
+    totals = _off_loop(Management.totals)
+    breakdown = _off_loop(Management.breakdown)
+    upkeep = _off_loop(Management.upkeep)
     get_stats = _off_loop(Management.get_stats)
     close = _off_loop(Management.close)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from llm_cache.api.stats import statistics
+from llm_cache.api.stats import Amount, amounts_by_prefix, breakdown, statistics
 from llm_cache.api.trash import Trash
 from llm_cache.core.arguments import check_amount, check_id, check_keys, refuse_argument
 from llm_cache.core.entry import Freshness, freshness_window, judge
@@ -24,12 +24,14 @@ from llm_cache.store.records import EVERYTHING, Removed, Selection, Sweep
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from datetime import date
     from pathlib import Path
 
+    from llm_cache.api.upkeep import Upkeep
     from llm_cache.config import CacheConfig
     from llm_cache.core.entry import Entry, EntryInfo
     from llm_cache.core.policy import CachePolicy
-    from llm_cache.core.policy_resolution import TtlSource
+    from llm_cache.core.policy_resolution import Policy, TtlSource
     from llm_cache.core.units import Duration
     from llm_cache.engine.call import Call
     from llm_cache.engine.engine import Engine
@@ -60,6 +62,11 @@ class Management:
     def cache_dir(self) -> Path:
         """Where everything is kept."""
         return self.engine.config.cache_dir
+
+    @property
+    def tenant_in_force(self) -> str | None:
+        """The one tenant that calls here are about: of a block, or the default; None for all."""
+        return self._whose(None)
 
     def peek(
         self,
@@ -232,12 +239,28 @@ class Management:
         which = Selection(keys=wanted, prefix=prefix, tenant=self._whose(tenant))
         return self._parts.store.select(which, limit=check_amount("limit", limit))
 
+    def get(self, key: bytes) -> Entry | None:
+        """The entry of a key, of whatever age; None if there is none. Counts nothing.
+
+        Within `with cache.tenant(...)` entries of other tenants are not found.
+        """
+        (wanted,) = check_keys((key,))
+        entry, tenant = self._parts.store.get(wanted), self.tenant_in_force
+        return entry if entry is None or tenant in (None, entry.tenant) else None
+
     def find(self, id_digits: str) -> list[Entry]:
         """The entries whose keys begin with these hex digits, 20 at most."""
         selection = Selection(key_digits=check_id(id_digits), tenant=self._whose(None))
         listed = self._parts.store.select(selection, limit=FOUND_AT_MOST)
         found = ((info, self._parts.store.get(info.key)) for info in list(listed))
         return [replace(entry, id_digits=info.id_digits) for info, entry in found if entry]
+
+    def policy_of(self, prefix: str) -> Policy:
+        """The policy in force for a prefix, as requests without a policy of their own have it.
+
+        Raises PrefixError if it is no prefix.
+        """
+        return self.engine.policy(check_prefix(prefix))
 
     def judge(self, entry: EntryInfo) -> Freshness:
         """What an entry is good for now, as a lookup without a ttl of its own sees it."""
@@ -264,6 +287,34 @@ class Management:
         these are that tenant's.
         """
         return statistics(self._parts, self.config, self._whose(None))
+
+    def totals(self, *, tenant: str | None = None) -> dict[str, Amount]:
+        """Entries and bytes by prefix, those of expired entries included; sorted by prefix.
+
+        `tenant` narrows that to one; within `with cache.tenant(...)` it is that one. Those of the
+        trash are `trash.totals()`.
+        """
+        return amounts_by_prefix(self._parts.store.totals(), self._whose(tenant))
+
+    def breakdown(self, *, tenant: str | None = None, since: date | None = None) -> dict[str, Any]:
+        """What is counted over all processes: in `total`, by `prefixes`, `models` and `days`.
+
+        `since` leaves out the counts of days before it, in UTC; sizes are those of now, in `total`
+        and by prefix only. `tenant` narrows all that to one; within `with cache.tenant(...)` it is
+        that one. Each part has the counts of `get_stats` and a `hit_rate` from 0 to 1.
+        """
+        first = "" if since is None else since.isoformat()
+        return breakdown(self._parts, self.config, self._whose(tenant), since=first)
+
+    def upkeep(self, *, tenant: str | None = None) -> Upkeep:
+        """What could be removed: entries that are expired, in the trash, or were never hit.
+
+        It looks at 10,000 entries at most and says whether there may be more. `tenant` narrows it
+        to one; within `with cache.tenant(...)` it is that one.
+        """
+        from llm_cache.api.upkeep import upkeep  # most commands need none of it
+
+        return upkeep(self._parts, self._whose(tenant))
 
     def close(self) -> None:
         """Lets what is under way land, for up to 5 s, and lets go of the store."""

@@ -21,6 +21,24 @@ _COUNTS: Final = tuple(field.name for field in fields(Counts))
 _counts_of: Final = attrgetter(*_COUNTS)
 
 
+class Amount(NamedTuple):
+    """A number of entries, and the bytes of their values and params."""
+
+    entries: int
+    size_bytes: int
+
+
+def amounts_by_prefix(totals: Iterable[Total], tenant: str | None) -> dict[str, Amount]:
+    """The amounts that a store holds by prefix, of one `tenant` or of all; no prefix without."""
+    held = dict[str, Amount]()
+    for total in totals:
+        if tenant in (None, total.tenant) and total.entries:
+            entries, size_bytes = held.get(total.prefix, (0, 0))
+            amount = Amount(entries + total.entries, size_bytes + total.size_bytes)
+            held[total.prefix] = amount
+    return dict(sorted(held.items()))
+
+
 def statistics(parts: Parts, config: CacheConfig, tenant: str | None) -> dict[str, Any]:
     """Counts of this process, and what the store holds and has counted over all of them.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llm_cache.api.stats import Amount, amounts_by_prefix
 from llm_cache.core.arguments import check_id, check_keys
 from llm_cache.store.records import Selection
 
@@ -30,6 +31,10 @@ class Trash:
     def entries(self, prefix: str | None = None) -> Iterator[Trashed]:
         """What is in it, the last removed first; read as it is taken."""
         return self._parts.store.trashed(Selection(prefix=prefix, tenant=self._tenant))
+
+    def totals(self) -> dict[str, Amount]:
+        """Entries and bytes in it by prefix."""
+        return amounts_by_prefix(self._parts.store.trash_totals(), self._tenant)
 
     def find(self, id_digits: str) -> list[Trashed]:
         """What is in it of keys that begin with these hex digits."""

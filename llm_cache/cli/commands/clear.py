@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -14,10 +13,9 @@ from llm_cache.cli.registry import Command
 from llm_cache.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from llm_cache.api.stats import Amount
     from llm_cache.cli.output.screen import Screen
-    from llm_cache.store.records import Removed, Total
+    from llm_cache.store.records import Removed
 
 
 @click.command(cls=Command)
@@ -63,24 +61,12 @@ def command(session: Session, *, dry_run: bool, yes: bool, as_json: bool) -> int
     return ExitCode.DONE
 
 
-class _Amount(NamedTuple):
-    entries: int
-    size_bytes: int
-
-    @property
-    def words(self) -> str:
-        """`7 entries (626 B)`."""
-        from llm_cache.core.units import format_size
-
-        return f"{entries(self.entries)} ({format_size(self.size_bytes)})"
-
-
 class _Held(NamedTuple):
     """What there is, by prefix, and what the trash holds."""
 
-    prefixes: dict[str, tuple[_Amount, _Amount]]
-    kept: _Amount
-    trashed: _Amount
+    prefixes: dict[str, tuple[Amount, Amount]]
+    kept: Amount
+    trashed: Amount
 
     @property
     def is_any(self) -> bool:
@@ -90,36 +76,26 @@ class _Held(NamedTuple):
     @property
     def words(self) -> str:
         """`7 entries (626 B) and 2 of the trash (80 B)`."""
-        return self.kept.words + _of_trash(*self.trashed)
+        from llm_cache.core.units import format_size
+
+        kept = f"{entries(self.kept.entries)} ({format_size(self.kept.size_bytes)})"
+        return kept + _of_trash(*self.trashed)
 
 
 def _held(session: Session) -> _Held:
-    cache = session.cache
-    store, scope = cache.engine.parts.store, cache.engine.scopes.current()
-    tenant = scope.tenant if scope.names_tenant else None
-    kept, trashed = (_by_prefix(t, tenant) for t in (store.totals(), store.trash_totals()))
-    nothing = _Amount(0, 0)
+    from llm_cache.api.stats import Amount
+
+    kept, trashed = session.cache.totals(), session.cache.trash.totals()
+    nothing = Amount(0, 0)
     prefixes = {
         prefix: (kept.get(prefix, nothing), trashed.get(prefix, nothing))
         for prefix in sorted(kept.keys() | trashed.keys())
     }
-    return _Held(prefixes, _sum(kept.values()), _sum(trashed.values()))
-
-
-def _by_prefix(totals: Iterable[Total], tenant: str | None) -> dict[str, _Amount]:
-    held, sizes = Counter[str](), Counter[str]()
-    for total in totals:
-        if tenant in (None, total.tenant) and total.entries:
-            held[total.prefix] += total.entries
-            sizes[total.prefix] += total.size_bytes
-    return {prefix: _Amount(held[prefix], sizes[prefix]) for prefix in held}
-
-
-def _sum(amounts: Iterable[_Amount]) -> _Amount:
-    all_of_them = list(amounts)
-    return _Amount(
-        sum(each.entries for each in all_of_them), sum(each.size_bytes for each in all_of_them)
+    sums = (
+        Amount(sum(one.entries for one in held), sum(one.size_bytes for one in held))
+        for held in (kept.values(), trashed.values())
     )
+    return _Held(prefixes, *sums)
 
 
 def _of_trash(number: int, size_bytes: int) -> str:
@@ -129,8 +105,8 @@ def _of_trash(number: int, size_bytes: int) -> str:
 
 
 def _where(session: Session) -> str:
-    scope = session.cache.engine.scopes.current()
-    whose = f" of the tenant '{scope.tenant}'" if scope.names_tenant else ""
+    tenant = session.cache.tenant_in_force
+    whose = "" if tenant is None else f" of the tenant '{tenant}'"
     return f"{whose} in {session.cache.cache_dir}"
 
 

@@ -80,9 +80,8 @@ class _Writing:
 
     def found(self, infos: Iterable[EntryInfo]) -> Iterator[Entry]:
         """The entries themselves; those that went meanwhile, or are damaged, are counted."""
-        store = self._session.cache.engine.parts.store
         for info in infos:
-            entry = store.get(info.key)
+            entry = self._session.cache.get(info.key)
             if entry is None:
                 self._gone += 1
             else:

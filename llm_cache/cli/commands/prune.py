@@ -53,7 +53,7 @@ def command(
     if session.is_nowhere:
         _tell_nowhere(session, _Task(0, limit_bytes, orphaned, dry_run), as_json=as_json)
         return
-    held = sum(total.entries for total in session.cache.engine.parts.store.totals())
+    held = sum(amount.entries for amount in session.cache.totals().values())
     if orphaned:
         from llm_cache.warm.plan import import_functions
 

@@ -12,6 +12,8 @@ from llm_cache.cli.registry import Command
 from llm_cache.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from llm_cache.api.upkeep import Measured, Upkeep
 
 Counts: TypeAlias = dict[str, Any]
@@ -52,13 +54,10 @@ def command(session: Session, *, since: str | None, by: str | None, as_json: boo
       llm-cache stats | grep hit_rate
       llm-cache stats --json | jq .total.hit_rate
     """  # noqa: D301 - \b is a mark of Click's
-    from llm_cache.api.stats import breakdown
-    from llm_cache.api.upkeep import upkeep
-
-    cache, tenant = session.cache, _tenant(session)
-    stats = breakdown(cache.engine.parts, cache.config, tenant, since=_day(since))
+    cache = session.cache
+    stats = cache.breakdown(since=_day(since))
     if as_json:
-        session.out.json(_as_json(stats, upkeep(cache.engine.parts, tenant)))
+        session.out.json(_as_json(stats, cache.upkeep()))
     elif session.out.is_terminal:
         from llm_cache.cli.output.advice import advice, write_advice
         from llm_cache.cli.output.stats import draw
@@ -67,7 +66,7 @@ def command(session: Session, *, since: str | None, by: str | None, as_json: boo
         session.out.flush()
         found = advice(
             stats,
-            upkeep(cache.engine.parts, tenant),
+            cache.upkeep(),
             by=by or "prefix",
             since=since,
             has_sets=bool(cache.config.warm),
@@ -95,14 +94,8 @@ def _field(value: object) -> object:
     return "" if value is None else value
 
 
-def _tenant(session: Session) -> str | None:
-    """The one tenant that is asked about, None for all."""
-    scope = session.cache.engine.scopes.current()
-    return scope.tenant if scope.names_tenant else None
-
-
-def _day(since: str | None) -> str:
-    """The day, in UTC, that counts are wanted from; empty for the first.
+def _day(since: str | None) -> date | None:
+    """The first day, in UTC, whose counts are shown; None for all.
 
     Raises:
         Failure: it is none, or is still to come.
@@ -112,7 +105,7 @@ def _day(since: str | None) -> str:
     from llm_cache.core.units import parse_instant
 
     if since is None:
-        return ""
+        return None
     now = time.time()
     try:
         try:
@@ -124,7 +117,7 @@ def _day(since: str | None) -> str:
     if day > datetime.fromtimestamp(now + _DAY_S, UTC).date():
         message = f"--since: {day.isoformat()} is still to come"
         raise Failure(message=message, code=ExitCode.USAGE)
-    return day.isoformat()
+    return day
 
 
 def _as_json(stats: Counts, found: Upkeep) -> dict[str, object]:

@@ -50,7 +50,7 @@ class Provenance:
     def of(cls, entry: Entry, cache: LLMCache, config: CacheConfig) -> Provenance:
         """What is known about `entry` now."""
         ttl, source = cache.ttl_of(entry)
-        policy = cache.engine.policy(entry.prefix)
+        policy = cache.policy_of(entry.prefix)
         expires_at = cache.expires_at(entry)
         return cls(
             entry=entry,

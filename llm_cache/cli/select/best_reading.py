@@ -5,17 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Final
 
+from llm_cache.api.canonical import CanonicalRequest, CanonicalRequests
 from llm_cache.cli.select.readings import (
-    Request,
     nearest_reading,
     params_json,
     plain_readings,
     stored_readings,
 )
-from llm_cache.core.keys import Identity, check_prefix
-from llm_cache.core.policy import AUTO_VERSION, CachePolicy
-from llm_cache.core.values.codec import UNTYPED
-from llm_cache.engine.call import Call
+from llm_cache.core.policy import AUTO_VERSION
 
 if TYPE_CHECKING:
     from llm_cache.api.cache import LLMCache
@@ -30,15 +27,16 @@ def best_reading(
     cache: LLMCache, prefix: str, params: list[TypedParam], version: str | None
 ) -> Why:
     """What is true of the reading that comes nearest to what is there."""
-    asker = _Asker(cache, prefix)
+    asker = CanonicalRequests(cache, prefix)
     plain = plain_readings(params)
     only = _versions_asked_for(cache, prefix) if version is None else [version]
     versions = only or _versions_there(cache, prefix)
     requests = [
-        Request(params_json(reading), each) for each, reading in itertools.product(versions, plain)
+        CanonicalRequest(params_json(reading), each)
+        for each, reading in itertools.product(versions, plain)
     ]
     for request in requests:
-        if asker.is_there(request, None):
+        if asker.is_there(request):
             return asker.why(request)
     stored = stored_readings(cache, prefix, params, asker.tenant, only)
     # What would be given goes before what is only there.
@@ -50,7 +48,11 @@ def best_reading(
 
 
 def _nearest(
-    asker: _Asker, params: list[TypedParam], plain: list[Canonical], version: str, stored: Stored
+    asker: CanonicalRequests,
+    params: list[TypedParam],
+    plain: list[Canonical],
+    version: str,
+    stored: Stored,
 ) -> Why:
     """Of readings that nothing is stored for, the one that most is known of and that differs least.
 
@@ -62,18 +64,18 @@ def _nearest(
         readings.append(nearest_reading(params, None, stored))
     found = {
         request: asker.why(request)  # each takes a look at all entries
-        for request in (Request(params_json(reading), version) for reading in readings)
+        for request in (CanonicalRequest(params_json(reading), version) for reading in readings)
     }
     nearest = min(found.values(), key=lambda why: len(why.differences)).nearest
     if nearest is not None:
-        request = Request(params_json(nearest_reading(params, nearest, stored)), version)
+        request = CanonicalRequest(params_json(nearest_reading(params, nearest, stored)), version)
         found = {request: found.get(request) or asker.why(request), **found}
     return min(found.values(), key=lambda why: (-len(why.reasons), len(why.differences)))
 
 
 def _versions_asked_for(cache: LLMCache, prefix: str) -> list[str]:
     """The version of the settings; none where they say none, or one that only code knows."""
-    said = cache.engine.policy(prefix).version
+    said = cache.policy_of(prefix).version
     return [] if said in ("", AUTO_VERSION) else [said]
 
 
@@ -81,31 +83,3 @@ def _versions_there(cache: LLMCache, prefix: str) -> list[str]:
     """No version, and those that are there."""
     there = (entry.version for entry in itertools.islice(cache.entries(prefix), 1000))
     return list(dict.fromkeys(["", *there]))[:VERSIONS_AT_MOST]
-
-
-class _Asker:
-    """Asks a cache about requests of one prefix, in canonical form."""
-
-    def __init__(self, cache: LLMCache, prefix: str) -> None:
-        self._cache: Final = cache
-        self.prefix: Final = check_prefix(prefix)
-        self._scope: Final = cache.engine.scopes.identified()
-        self.tenant: Final = self._scope.tenant
-
-    def is_there(self, request: Request, ttl: str | None) -> bool:
-        """Whether an entry would answer, with a ttl of the call's own if that is given."""
-        return self._cache.peek_call(self._call(request, ttl)) is not None
-
-    def why(self, request: Request) -> Why:
-        """Whether the request would hit, and why not."""
-        return self._cache.why_call(self._call(request, None))
-
-    def _call(self, request: Request, ttl: str | None) -> Call:
-        own = CachePolicy(version=request.version, ttl=ttl)
-        policy = self._cache.engine.policy(self.prefix, call=own, mode_in_block=self._scope.mode)
-        identity = Identity(self.prefix, request.params_json, request.version, self.tenant)
-        return Call.of(identity, _never, policy, UNTYPED)
-
-
-def _never() -> object:
-    raise AssertionError

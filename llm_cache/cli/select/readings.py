@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import orjson
 
+from llm_cache.api.canonical import CanonicalRequest
 from llm_cache.core.keys import Identity, canonical_params
 from llm_cache.core.redaction import REDACTED
 
@@ -30,13 +31,6 @@ _MARK: Final = b'{"$'
 """What the canonical JSON of params has in it that are not all plain."""
 
 
-class Request(NamedTuple):
-    """What may be asked for: canonical params, and a version."""
-
-    params_json: bytes
-    version: str
-
-
 @dataclass(slots=True)
 class Stored:
     """What is stored under a prefix that the words may stand for, beside plain JSON.
@@ -45,7 +39,7 @@ class Stored:
     value that the newest entry has which shows it as the word.
     """
 
-    requests: list[Request] = field(default_factory=list[Request])
+    requests: list[CanonicalRequest] = field(default_factory=list[CanonicalRequest])
     values: Canonical = field(default_factory=dict[str, Any])
 
 
@@ -103,11 +97,11 @@ def _params_of(info: EntryInfo) -> tuple[dict[str, object], Canonical]:
         return {}, {}
 
 
-def _of_entry(info: EntryInfo, choices: dict[str, list[Any]]) -> Iterator[Request]:
+def _of_entry(info: EntryInfo, choices: dict[str, list[Any]]) -> Iterator[CanonicalRequest]:
     """The request that the entry answers, if it is among the choices: of secrets it has none."""
     for values in itertools.islice(itertools.product(*choices.values()), READINGS_AT_MOST):
         reading = dict(zip(choices, values, strict=True))
-        request = Request(params_json(reading), info.version)
+        request = CanonicalRequest(params_json(reading), info.version)
         identity = Identity(info.prefix, request.params_json, info.version, info.tenant)
         if identity.key == info.key:
             yield request

@@ -103,9 +103,9 @@ class OfPrefix:
     def __init__(self, session: Session, prefix: str) -> None:
         self._cache = session.cache
         self._prefix = prefix
-        held = self._cache.get_stats()["prefixes"].get(prefix, {})
-        self.entries: int = held.get("entries", 0)
-        self.size_bytes: int = held.get("size_bytes", 0)
+        held = self._cache.totals().get(prefix)
+        self.entries = 0 if held is None else held.entries
+        self.size_bytes = 0 if held is None else held.size_bytes
 
     @property
     def first(self) -> list[EntryInfo]:
