@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -16,35 +15,12 @@ from llm_cache.cli.registry import Command
 from llm_cache.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
-    from llm_cache.cli.progress import Progress
+    from llm_cache.cli.warming.progress import Progress
     from llm_cache.warm.budget import Limits
     from llm_cache.warm.plan import WarmPlan
 
 LAND_WITHIN_S: Final = 1.0
 """How long calls that are under way may still take once the user wants an end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the flags say."""
-
-    prefix: str | None
-    refresh: bool
-    concurrency: int | None
-    max_calls: int | None
-    max_cost: float | None
-
-    def flags(self) -> list[str]:
-        """What has to be typed for the same."""
-        said = {
-            "--prefix": self.prefix,
-            "--concurrency": self.concurrency,
-            "--max-calls": self.max_calls,
-            "--max-cost": None if self.max_cost is None else f"{self.max_cost:g}",
-        }
-        words = [word for flag, value in said.items() if value is not None
-                 for word in (flag, str(value))]  # fmt: skip
-        return [*words, *(["--refresh"] if self.refresh else [])]
 
 
 def _dollars(_ctx: click.Context, _param: click.Parameter, typed: str | None) -> float | None:
@@ -103,10 +79,11 @@ def command(
       llm-cache warm --max-cost 2.50
       llm-cache --config cache.toml.example warm --refresh
     """  # noqa: D301 - \b is a mark of Click's
-    from llm_cache.cli.output import warm_plan, warm_summary
-    from llm_cache.cli.progress import Progress
+    from llm_cache.cli.warming import plan as warm_plan
+    from llm_cache.cli.warming import summary
+    from llm_cache.cli.warming.progress import Progress
 
-    asked = Asked(prefix, refresh, concurrency, max_calls, max_cost)
+    asked = summary.Asked(prefix, refresh, concurrency, max_calls, max_cost)
     out = session.out  # before stdout is another
     with contextlib.redirect_stdout(sys.stderr):  # what the generators print is not our data
         plan = session.cache.warm_plan(prefix=prefix)
@@ -126,7 +103,7 @@ def command(
     if as_json:
         out.json({"schema": 1, "dry_run": False, **progress.as_json()})
     if plan.items:
-        warm_summary.tell(session, progress, asked)
+        summary.tell(session, progress, asked)
     if progress.is_interrupted:
         return ExitCode.INTERRUPTED
     return ExitCode.FAILED if progress.failures or progress.left else ExitCode.DONE
@@ -136,7 +113,7 @@ def _make(session: Session, plan: WarmPlan, progress: Progress, limits: Limits) 
     """Makes what is to be made, until the user wants an end to it."""
     import asyncio
 
-    from llm_cache.cli.output.warm_progress import shown
+    from llm_cache.cli.warming.bars import shown
     from llm_cache.warm.run import Warming
 
     engine = session.cache.engine

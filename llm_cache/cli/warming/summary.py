@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
@@ -13,13 +13,35 @@ from llm_cache.cli.output.layout import cut, wrap
 from llm_cache.cli.output.screen import Marked, Mood
 
 if TYPE_CHECKING:
-    from llm_cache.cli.commands.warm import Asked
     from llm_cache.cli.output.screen import Screen
-    from llm_cache.cli.progress import FailedItem, Progress
     from llm_cache.cli.session import Session
+    from llm_cache.cli.warming.progress import FailedItem, Progress
 
 FAILURES_SHOWN: Final = 20
 _INDENT: Final = "    "
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the flags say."""
+
+    prefix: str | None
+    refresh: bool
+    concurrency: int | None
+    max_calls: int | None
+    max_cost: float | None
+
+    def flags(self) -> list[str]:
+        """What has to be typed for the same."""
+        said = {
+            "--prefix": self.prefix,
+            "--concurrency": self.concurrency,
+            "--max-calls": self.max_calls,
+            "--max-cost": None if self.max_cost is None else f"{self.max_cost:g}",
+        }
+        words = [word for flag, value in said.items() if value is not None
+                 for word in (flag, str(value))]  # fmt: skip
+        return [*words, *(["--refresh"] if self.refresh else [])]
 
 
 def tell(session: Session, progress: Progress, asked: Asked) -> None:

@@ -13,7 +13,7 @@ from llm_cache.cli.output.formatting import duration
 from llm_cache.cli.output.layout import cut
 from llm_cache.cli.output.log_lines import show_warnings
 from llm_cache.cli.output.screen import Marked, Mood, bar
-from llm_cache.cli.progress import error_text, params_name
+from llm_cache.cli.warming.progress import error_text, params_name
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from llm_cache.cli.output.screen import Screen
-    from llm_cache.cli.progress import Progress, SetProgress
     from llm_cache.cli.session import Session
+    from llm_cache.cli.warming.progress import Progress, SetProgress
     from llm_cache.warm.run import WarmEvent
 
 REFRESHES_PER_S: Final = 8
