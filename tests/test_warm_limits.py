@@ -1,6 +1,7 @@
 """`warm` within limits: it stops before the next call would go over, and says what is left."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -119,3 +120,33 @@ async def test_what_was_no_call_gives_its_place_to_another(cache, texts):
     report = await run.run()
     assert (report.fresh, report.made, report.left) == (1, 2, 0)
     assert sorted(texts.calls) == [21, 22]
+
+
+async def test_report_counts_each_set(cache, texts):
+    """From the start what is fresh, and in the end what was made and failed of which set."""
+    note = cached_llm_call("note", cache=cache)(lambda n: Generated(f"{n}", Usage(cost_usd=1.0)))
+    note(1)
+    plan = cache.warm_plan({texts: [{"n": n} for n in (1, 7, 13)], note: [{"n": 1}, {"n": 2}]})
+    plan = replace(plan, sets=tuple(replace(one, retries=0) for one in plan.sets))
+    run = cache.warming(plan, limits=Limits(max_calls=9))
+    assert [(one.prefix, one.total, one.fresh) for one in run.report.sets] == [
+        ("p", 3, 0),
+        ("note", 2, 1),
+    ]
+    assert (run.report.total, run.report.fresh, run.report.left) == (5, 1, 4)
+    calls, notes = (await run.run()).sets
+    assert (calls.made, calls.failed, calls.cost_usd, calls.unpriced) == (2, 1, PRICE_USD, 1)
+    assert (notes.made, notes.fresh, notes.cost_usd, notes.under_way) == (1, 1, 1.0, {})
+    (failure,) = run.report.failures
+    assert (failure.item.prefix, type(failure.error)) == ("p", RuntimeError)
+
+
+def test_estimate_is_of_each_set(cache, texts):
+    """What is fresh takes no call, unless everything is refreshed."""
+    note = cached_llm_call("note", cache=cache)(lambda n: Generated(f"{n}", Usage(cost_usd=1.0)))
+    note(1)
+    plan = cache.warm_plan({texts: [{"n": 1}], note: [{"n": 1}, {"n": 2}]})
+    unknown, known = cache.warm_estimate(plan)
+    assert (unknown.prefix, unknown.to_make, unknown.cost_usd) == ("p", 1, None)
+    assert (known.prefix, known.to_make, known.cost_usd) == ("note", 1, 1.0)
+    assert cache.warm_estimate(plan, refresh=True)[1].cost_usd == 2.0

@@ -17,6 +17,7 @@ from llm_cache.core.policy import Mode
 from llm_cache.core.values.codec import SHOWN
 from llm_cache.core.values.refusals import NotStorable
 from llm_cache.engine.call import with_ttl
+from llm_cache.engine.engine import LAND_WITHIN_S
 from llm_cache.engine.store_access import make_room, note_evictions, remove
 from llm_cache.errors import ConfigError, KeyParamError, StoreError
 from llm_cache.store.records import EVERYTHING, Removed, Selection, Sweep
@@ -316,9 +317,9 @@ class Management:
 
         return upkeep(self._parts, self._whose(tenant))
 
-    def close(self) -> None:
-        """Lets what is under way land, for up to 5 s, and lets go of the store."""
-        self.engine.close()
+    def close(self, land_within_s: float = LAND_WITHIN_S) -> None:
+        """Lets what is under way land, for up to 5 s if not told otherwise; closes the store."""
+        self.engine.close(land_within_s)
 
     def peek_call(self, call: Call) -> Entry | None:
         """As `peek`, for a call that is made up already."""

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from llm_cache.engine.events import Event
+    from llm_cache.warm.budget import Limits
+    from llm_cache.warm.estimate import Outlook
     from llm_cache.warm.plan import WarmPlan
-    from llm_cache.warm.run import WarmEvent, WarmReport
+    from llm_cache.warm.run import WarmEvent, Warming, WarmReport
 
 
 class LLMCache(Asking):
@@ -109,11 +111,37 @@ class LLMCache(Asking):
         """
         check_listener(on_event)
         from llm_cache.warm.plan import WarmPlan
-        from llm_cache.warm.run import Warming
 
         if not isinstance(plan, WarmPlan):
             plan = await self.engine.off_loop(partial(self.warm_plan, plan))
-        return await Warming(self.engine, plan, refresh=refresh, on_event=on_event).run()
+        warming = self.warming(plan, refresh=refresh)
+        if on_event is not None:
+            warming.on_event = on_event
+        return await warming.run()
+
+    def warming(
+        self, plan: WarmPlan, *, refresh: bool = False, limits: Limits | None = None
+    ) -> Warming:
+        """A run over a plan, to be awaited by `run()`; its `report` is right at every moment.
+
+        Args:
+            plan: from `warm_plan`.
+            refresh: makes what is fresh, too.
+            limits: how many calls may be made, and for how many dollars.
+        """
+        from llm_cache.warm.run import Warming
+
+        return Warming(self.engine, plan, refresh=refresh, limits=limits)
+
+    def warm_estimate(self, plan: WarmPlan, *, refresh: bool = False) -> list[Outlook]:
+        """What making each set of a plan would take, by what generating took of late.
+
+        Seconds and US dollars are None where nothing is known of them. Raises StoreError if the
+        store cannot be read.
+        """
+        from llm_cache.warm.estimate import estimate
+
+        return estimate(self.engine.parts, plan, refresh=refresh)
 
     def __enter__(self) -> Self:
         """The cache itself, closed at the end of the block."""

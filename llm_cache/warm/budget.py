@@ -18,6 +18,7 @@ class Stopped(StrEnum):
     MAX_COST = "max_cost"
     UNKNOWN_COST = "unknown_cost"
     """A call came back without its cost, so that nobody can tell what the next one adds up to."""
+    INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from llm_cache.engine.steps import Parts
     from llm_cache.store.records import UsageDay
-    from llm_cache.warm.plan import PlannedSet
+    from llm_cache.warm.plan import PlannedSet, WarmPlan
 
 LOOK_AT: Final = 100
 """Generations, the latest ones, that an estimate goes by."""
@@ -49,6 +49,12 @@ class Outlook:
     model: str | None
     seconds: float | None
     cost_usd: float | None
+
+
+def estimate(parts: Parts, plan: WarmPlan, *, refresh: bool) -> list[Outlook]:
+    """What making each set of a plan would take; with `refresh`, all of it."""
+    past = past_of(parts, {planned.prefix for planned in plan.sets})
+    return [outlook(planned, past[planned.prefix], refresh=refresh) for planned in plan.sets]
 
 
 def outlook(planned: PlannedSet, past: Past, *, refresh: bool) -> Outlook:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from contextlib import ExitStack
@@ -22,7 +23,7 @@ from llm_cache.errors import (
     ReplayMissError,
     StoreError,
 )
-from llm_cache.warm.budget import Budget, Limits
+from llm_cache.warm.budget import Budget, Limits, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from llm_cache.core.result import Result
     from llm_cache.engine.call import Call
     from llm_cache.engine.engine import Engine
-    from llm_cache.warm.budget import Stopped, Ticket
+    from llm_cache.warm.budget import Ticket
     from llm_cache.warm.plan import PlannedSet, WarmItem, WarmPlan
 
 FIRST_PAUSE_S: Final = 0.5
@@ -68,27 +69,91 @@ class WarmEvent:
 
 
 @dataclass(slots=True)
-class WarmReport:
-    """What became of a plan: how many were fresh and made, and what failed with which error.
+class SetReport:
+    """What became of the items of one set.
 
-    What another made meanwhile counts as fresh. `left` are those that were not come to, since a
-    limit was reached, which `stopped` names, or the run was interrupted. `cost_usd` is what making
-    them cost, as far as it is known; of `unpriced` ones it is not.
+    What another made meanwhile counts as fresh. `cost_usd` is what making them cost, as far as it
+    is known; of `unpriced` ones it is not. `under_way` are those being made now, by their id().
     """
 
+    prefix: str
+    total: int
     fresh: int = 0
     made: int = 0
-    failed: list[tuple[WarmItem, Exception]] = field(default_factory=list)
-    seconds: float = 0.0
-    left: int = 0
-    stopped: Stopped | None = None
+    failed: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
+    under_way: dict[int, WarmItem] = field(default_factory=dict[int, "WarmItem"])
+
+    @property
+    def done(self) -> int:
+        """Items that are over: fresh, made or failed."""
+        return self.fresh + self.made + self.failed
+
+    def count_made(self, item: WarmItem, cost_usd: float | None) -> None:
+        """Counts an item as made, for so many dollars; None if nobody knows."""
+        self.under_way.pop(id(item), None)
+        self.made += 1
+        self.cost_usd += cost_usd or 0.0
+        self.unpriced += cost_usd is None
+
+
+@dataclass(slots=True)
+class WarmReport:
+    """What became of a plan, set by set; `failures` are the last events of what failed.
+
+    `stopped` says why items are left: a limit was reached, or the run was interrupted.
+    """
+
+    sets: list[SetReport]
+    failures: list[WarmEvent] = field(default_factory=list["WarmEvent"])
+    seconds: float = 0.0
+    stopped: Stopped | None = None
+
+    @property
+    def total(self) -> int:
+        """How many items the plan has."""
+        return sum(one.total for one in self.sets)
+
+    @property
+    def fresh(self) -> int:
+        """How many were fresh, or were made by another meanwhile."""
+        return sum(one.fresh for one in self.sets)
+
+    @property
+    def made(self) -> int:
+        """How many were made."""
+        return sum(one.made for one in self.sets)
+
+    @property
+    def failed(self) -> list[tuple[WarmItem, Exception]]:
+        """What failed, with which error."""
+        return [(event.item, event.error) for event in self.failures if event.error is not None]
 
     @property
     def warm(self) -> int:
         """How many items are warm now."""
         return self.fresh + self.made
+
+    @property
+    def done(self) -> int:
+        """How many are over: fresh, made or failed."""
+        return sum(one.done for one in self.sets)
+
+    @property
+    def left(self) -> int:
+        """How many were not come to, or are still under way."""
+        return self.total - self.done
+
+    @property
+    def cost_usd(self) -> float:
+        """What making them cost, as far as it is known."""
+        return sum(one.cost_usd for one in self.sets)
+
+    @property
+    def unpriced(self) -> int:
+        """How many were made for nobody knows how much."""
+        return sum(one.unpriced for one in self.sets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +166,10 @@ class Pace:
 
 
 class Warming:
-    """One run over a plan; `report` is right at every moment, also after an interruption."""
+    """One run over a plan; `report` is right at every moment, also after an interruption.
+
+    `on_event` is told what happens to each item, on the event loop of the run.
+    """
 
     def __init__(
         self,
@@ -113,12 +181,18 @@ class Warming:
         on_event: Callable[[WarmEvent], object] | None = None,
         pace: Pace | None = None,
     ) -> None:
-        self.report: Final = WarmReport(left=len(plan.items))
+        self.report: Final = WarmReport([_begin(planned, refresh=refresh) for planned in plan.sets])
+        self.on_event: Callable[[WarmEvent], object] = on_event or _ignore
+        self._set_of: Final = {
+            id(item): one
+            for planned, one in zip(plan.sets, self.report.sets, strict=True)
+            for item in planned.items
+        }
+        self._begun_at = math.inf
         self._budget: Final = Budget(limits or Limits())
         self._engine = engine
         self._plan = plan
         self._refresh = refresh
-        self._on_event = on_event or _ignore
         self._pace = pace or Pace()
 
     async def run(self) -> WarmReport:
@@ -127,7 +201,7 @@ class Warming:
         What `on_event` raises does: no further call is made, and it is raised here once those under
         way are over, for which it waits a minute at most.
         """
-        begun = self._pace.monotonic()
+        begun, self._begun_at = self._pace.monotonic(), self._engine.parts.clock()
         try:
             await self._run_sets()
         except BaseExceptionGroup as errors:
@@ -138,6 +212,17 @@ class Warming:
             if self.report.left:
                 self.report.stopped = self._budget.stopped
         return self.report
+
+    def take_in_landed(self, within_s: float) -> None:
+        """Counts what was under way when the run was interrupted and is stored within a moment."""
+        parts = self._engine.parts
+        self.report.stopped = Stopped.INTERRUPTED
+        parts.flights.wait_until_stored(within_s)
+        for one in self.report.sets:
+            for item in list(one.under_way.values()):
+                entry = parts.store.get(item.call.identity.key)
+                if entry is not None and entry.created_at >= self._begun_at:
+                    one.count_made(item, entry.cost_usd)
 
     async def _run_sets(self) -> None:
         with ExitStack() as pools:
@@ -176,13 +261,14 @@ class Warming:
         failed: WarmEvent | None = None
         for attempt in range(1, planned.retries + 2):
             if failed is not None:
-                self._on_event(replace(failed, step=WarmStep.RETRYING))
+                self.on_event(replace(failed, step=WarmStep.RETRYING))
                 await self._pace.sleep(self._pause_s(failed.attempt))
             ticket = await self._budget.take(item.prefix)
             if ticket is None:
                 break
             await starts.next()
-            self._on_event(WarmEvent(item, WarmStep.STARTED, attempt))
+            self._set_of[id(item)].under_way[id(item)] = item
+            self.on_event(WarmEvent(item, WarmStep.STARTED, attempt))
             event = replace(
                 await self._try(planned, item, pool, ticket),
                 attempt=attempt,
@@ -215,20 +301,19 @@ class Warming:
 
     def _over(self, event: WarmEvent) -> None:
         """Counts an item that there is nothing left to do about, and tells of it."""
-        report = self.report
-        report.left -= 1
+        one = self._set_of[id(event.item)]
         match event.step:
-            case WarmStep.SKIPPED | WarmStep.FOUND:
-                report.fresh += 1
             case WarmStep.MADE:
-                report.made += 1
-                report.cost_usd += event.cost_usd or 0.0
-                report.unpriced += event.cost_usd is None
-            case _ if event.error is not None:
-                report.failed.append((event.item, event.error))
+                one.count_made(event.item, event.cost_usd)
+            case WarmStep.FOUND:
+                one.fresh += 1
+            case WarmStep.FAILED:
+                one.failed += 1
+                self.report.failures.append(event)
             case _:
-                pass
-        self._on_event(event)
+                pass  # what was fresh is counted from the start
+        one.under_way.pop(id(event.item), None)
+        self.on_event(event)
 
     async def _ask(self, planned: PlannedSet, item: WarmItem, pool: DaemonPool) -> Result[Any]:
         call = item.call.refreshing() if self._refresh else _without_old_answers(item.call)
@@ -257,6 +342,11 @@ class Warming:
         """Doubling, and up to half of it off by chance, so that retries do not come in a crowd."""
         pause_s = min(FIRST_PAUSE_S * 2.0 ** (attempt - 1), LONGEST_PAUSE_S)
         return pause_s * (1 - 0.5 * self._pace.chance())
+
+
+def _begin(planned: PlannedSet, *, refresh: bool) -> SetReport:
+    fresh = sum(item.state is Freshness.FRESH for item in planned.items)
+    return SetReport(planned.prefix, len(planned.items), fresh=0 if refresh else fresh)
 
 
 def _without_old_answers(call: Call) -> Call:

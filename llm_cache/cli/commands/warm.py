@@ -15,9 +15,7 @@ from llm_cache.cli.registry import Command
 from llm_cache.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
-    from llm_cache.cli.warming.progress import Progress
-    from llm_cache.warm.budget import Limits
-    from llm_cache.warm.plan import WarmPlan
+    from llm_cache.warm.run import Warming
 
 LAND_WITHIN_S: Final = 1.0
 """How long calls that are under way may still take once the user wants an end."""
@@ -81,7 +79,6 @@ def command(
     """  # noqa: D301 - \b is a mark of Click's
     from llm_cache.cli.warming import plan as warm_plan
     from llm_cache.cli.warming import summary
-    from llm_cache.cli.warming.progress import Progress
 
     asked = summary.Asked(prefix, refresh, concurrency, max_calls, max_cost)
     out = session.out  # before stdout is another
@@ -89,45 +86,39 @@ def command(
         plan = session.cache.warm_plan(prefix=prefix)
         if concurrency is not None:
             plan = plan.at_a_time(concurrency)
-        sets = warm_plan.outlooks(session, plan, refresh=refresh)
+        sets = session.cache.warm_estimate(plan, refresh=refresh)
         if not plan.items:
             session.tell(f"There is nothing to warm: {_no_set(session)}.")
         limits = warm_plan.limits_of(sets, max_calls=max_calls, max_cost_usd=max_cost)
         if dry_run:
             warm_plan.tell_dry_run(session, sets, limits, as_json=as_json)
             return ExitCode.DONE
-        progress = Progress(plan, refresh=refresh)
-        if progress.left:
+        warming = session.cache.warming(plan, refresh=refresh, limits=limits)
+        report = warming.report
+        if report.left:
             warm_plan.tell_plan(session, sets, limits)
-            _make(session, plan, progress, limits)
+            _make(session, warming)
     if as_json:
-        out.json({"schema": 1, "dry_run": False, **progress.as_json()})
+        out.json({"schema": 1, "dry_run": False, **summary.as_json(report)})
     if plan.items:
-        summary.tell(session, progress, asked)
-    if progress.is_interrupted:
+        summary.tell(session, report, asked)
+    if report.stopped == "interrupted":
         return ExitCode.INTERRUPTED
-    return ExitCode.FAILED if progress.failures or progress.left else ExitCode.DONE
+    return ExitCode.FAILED if report.failures or report.left else ExitCode.DONE
 
 
-def _make(session: Session, plan: WarmPlan, progress: Progress, limits: Limits) -> None:
+def _make(session: Session, warming: Warming) -> None:
     """Makes what is to be made, until the user wants an end to it."""
     import asyncio
 
-    from llm_cache.cli.warming.bars import shown
-    from llm_cache.warm.run import Warming
+    from llm_cache.cli.warming.progress import shown
 
-    engine = session.cache.engine
-    begun_at = engine.parts.clock()
-    warming = Warming(engine, plan, refresh=progress.refresh, limits=limits, on_event=progress.note)
     try:
-        with shown(session, progress):
+        with shown(session.err, warming):
             asyncio.run(warming.run())
     except KeyboardInterrupt:
-        progress.is_interrupted = True
-        engine.parts.flights.wait_until_stored(LAND_WITHIN_S)
-        progress.take_in_landed(engine.parts.store.get, since=begun_at)
-        engine.close(0.0)
-    progress.stopped = warming.report.stopped
+        warming.take_in_landed(LAND_WITHIN_S)
+        session.cache.close(0.0)
 
 
 def _no_set(session: Session) -> str:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from llm_cache.cli.errors import ExitCode, Failure
 from llm_cache.cli.output import remake
 from llm_cache.cli.output.formatting import UNKNOWN, counted, duration, entries, money
-from llm_cache.warm.estimate import Outlook, outlook, past_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -15,17 +14,10 @@ if TYPE_CHECKING:
     from llm_cache.cli.output.screen import Screen
     from llm_cache.cli.session import Session
     from llm_cache.warm.budget import Limits
-    from llm_cache.warm.plan import WarmPlan
+    from llm_cache.warm.estimate import Outlook
 
 STATES: Final = ("fresh", "stale", "expired", "missing")
 _NUMBERS: Final = ("prefix", *STATES, "to_make", "model", "seconds", "cost_usd")
-
-
-def outlooks(session: Session, plan: WarmPlan, *, refresh: bool) -> list[Outlook]:
-    """What making each set would take."""
-    parts = session.cache.engine.parts
-    past = past_of(parts, {planned.prefix for planned in plan.sets})
-    return [outlook(planned, past[planned.prefix], refresh=refresh) for planned in plan.sets]
 
 
 def limits_of(

@@ -11,11 +11,12 @@ from rich.cells import cell_len
 from llm_cache.cli.output.formatting import counted, duration, entries, money
 from llm_cache.cli.output.layout import cut, wrap
 from llm_cache.cli.output.screen import Marked, Mood
+from llm_cache.cli.warming.progress import error_text, params_name
 
 if TYPE_CHECKING:
     from llm_cache.cli.output.screen import Screen
     from llm_cache.cli.session import Session
-    from llm_cache.cli.warming.progress import FailedItem, Progress
+    from llm_cache.warm.run import SetReport, WarmEvent, WarmReport
 
 FAILURES_SHOWN: Final = 20
 _INDENT: Final = "    "
@@ -44,51 +45,81 @@ class Asked:
         return [*words, *(["--refresh"] if self.refresh else [])]
 
 
-def tell(session: Session, progress: Progress, asked: Asked) -> None:
+def tell(session: Session, report: WarmReport, asked: Asked) -> None:
     """Tells it on stderr."""
-    sums = progress.sums()
-    were = "was" if sums.fresh == 1 else "were"
-    parts = [f"{sums.fresh:,} {were} fresh"] if sums.fresh else []
-    if sums.made:
-        parts.append(f"{sums.made:,} made in {duration(progress.seconds)}{_cost(progress)}")
+    were = "was" if report.fresh == 1 else "were"
+    parts = [f"{report.fresh:,} {were} fresh"] if report.fresh else []
+    if report.made:
+        parts.append(f"{report.made:,} made in {duration(report.seconds)}{_cost(report)}")
     told = f": {', '.join(parts)}" if parts else ""
-    are = "entry is" if sums.total == 1 else "entries are"
-    sign = Marked("✓", Mood.FRESH) if sums.warm else Marked("✗", Mood.FAILED)
-    session.err.line(sign, f" {sums.warm:,} of {sums.total:,} {are} warm{told}")
-    _tell_failures(session, progress, asked)
-    if progress.is_interrupted:
+    are = "entry is" if report.total == 1 else "entries are"
+    sign = Marked("✓", Mood.FRESH) if report.warm else Marked("✗", Mood.FAILED)
+    session.err.line(sign, f" {report.warm:,} of {report.total:,} {are} warm{told}")
+    _tell_failures(session, report, asked)
+    if report.stopped == "interrupted":
         session.err.line(Marked("interrupted:", Mood.FAILED), " what was made is kept")
         session.tell(f"hint: go on with: {_again(session, asked)}")
-    elif progress.stopped is not None:
-        _tell_stop(session, progress, asked)
+    elif report.stopped is not None:
+        _tell_stop(session, report, asked)
 
 
-def _cost(progress: Progress) -> str:
+def as_json(report: WarmReport) -> dict[str, object]:
+    """The same for a program."""
+    return {
+        **_numbers(report),
+        "failed": [  # a number in each set, a list of them all here
+            {
+                "prefix": failure.item.prefix,
+                "params": failure.item.shown_params,
+                "error": error_text(failure.error),
+                "tries": failure.attempt,
+            }
+            for failure in report.failures
+        ],
+        "left": report.left,
+        "stopped": None if report.stopped is None else str(report.stopped),
+        "seconds": round(report.seconds, 3),
+        "sets": [{"prefix": one.prefix, **_numbers(one)} for one in report.sets],
+    }
+
+
+def _numbers(one: WarmReport | SetReport) -> dict[str, object]:
+    return {
+        "total": one.total,
+        "fresh": one.fresh,
+        "made": one.made,
+        "failed": one.failed,
+        "cost_usd": one.cost_usd if one.unpriced < one.made else None,
+        "unpriced": one.unpriced,
+    }
+
+
+def _cost(report: WarmReport) -> str:
     """` for $0.02`, as far as it is known."""
-    sums = progress.sums()
-    if sums.unpriced >= sums.made:
+    if report.unpriced >= report.made:
         return ""
-    least = "at least " if sums.unpriced else ""
-    return f" for {least}{money(sums.cost_usd)}"
+    least = "at least " if report.unpriced else ""
+    return f" for {least}{money(report.cost_usd)}"
 
 
-def _tell_failures(session: Session, progress: Progress, asked: Asked) -> None:
-    for failure in progress.failures[:FAILURES_SHOWN]:
+def _tell_failures(session: Session, report: WarmReport, asked: Asked) -> None:
+    for failure in report.failures[:FAILURES_SHOWN]:
         _tell_failure(session.err, failure)
-    if len(progress.failures) > FAILURES_SHOWN:
-        session.tell(f"  … and {len(progress.failures) - FAILURES_SHOWN:,} more")
-    if progress.is_interrupted or progress.stopped is not None:
+    if len(report.failures) > FAILURES_SHOWN:
+        session.tell(f"  … and {len(report.failures) - FAILURES_SHOWN:,} more")
+    if report.stopped is not None:
         return  # how to go on is said for all of it
-    for prefix in dict.fromkeys(failure.prefix for failure in progress.failures):
+    for prefix in dict.fromkeys(failure.item.prefix for failure in report.failures):
         again = replace(asked, prefix=prefix, refresh=False)
         session.tell(f"  again with: {_again(session, again)}")
 
 
-def _tell_failure(screen: Screen, failure: FailedItem) -> None:
+def _tell_failure(screen: Screen, failure: WarmEvent) -> None:
     """On one line, unless a terminal has no room for it: then the error goes below."""
     sign = Marked("✗ failed", Mood.FAILED)
-    tries = f" ({counted(failure.tries, 'try', 'tries')})" if failure.tries > 1 else ""
-    name, error = screen.words(f" {failure.name}"), screen.words(failure.error + tries)
+    tries = f" ({counted(failure.attempt, 'try', 'tries')})" if failure.attempt > 1 else ""
+    name = screen.words(f" {failure.item.prefix} {params_name(failure.item)}")
+    error = screen.words(error_text(failure.error) + tries)
     line = f"{name}: {error}"
     if not screen.is_terminal or cell_len(screen.text(sign) + line) <= screen.columns:
         screen.line(sign, line)
@@ -99,9 +130,9 @@ def _tell_failure(screen: Screen, failure: FailedItem) -> None:
         screen.line(_INDENT, part)
 
 
-def _tell_stop(session: Session, progress: Progress, asked: Asked) -> None:
+def _tell_stop(session: Session, report: WarmReport, asked: Asked) -> None:
     hint = f"go on with: {_again(session, asked)}"
-    match progress.stopped:
+    match report.stopped:
         case "max_calls":
             why = f"--max-calls {asked.max_calls} is reached"
         case "max_cost":
@@ -109,7 +140,7 @@ def _tell_stop(session: Session, progress: Progress, asked: Asked) -> None:
         case _:
             why = "a call told no cost, and --max-cost needs it"
             hint = "[prices.MODEL] in the settings is what tokens cost"
-    left = f"{entries(progress.left)} {'is' if progress.left == 1 else 'are'} left"
+    left = f"{entries(report.left)} {'is' if report.left == 1 else 'are'} left"
     session.err.line(Marked("stopped:", Mood.EXPIRING), f" {why}; {left}")
     session.tell(f"hint: {hint}")
 
