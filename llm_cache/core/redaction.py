@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
 from datetime import timedelta
@@ -66,18 +65,13 @@ def stored_params(
     return orjson.dumps(cleaned, option=orjson.OPT_SORT_KEYS), True
 
 
-def digest_params(stored_json: bytes) -> bytes:
-    """A digest of each param that is no secret: 4 bytes of its name's, then 4 of its value's.
-
-    They are sorted, so that two requests can be compared param by param without reading either.
-    """
-    digests = [
-        hashlib.sha256(name.encode()).digest()[:4]
-        + hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()[:4]
+def comparable_params(stored_json: bytes) -> frozenset[tuple[str, bytes]]:
+    """Name and value, as JSON, of each stored param that is not redacted."""
+    return frozenset(
+        (name, orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
         for name, value in orjson.loads(stored_json).items()
         if value != _REDACTED_TAG
-    ]
-    return b"".join(sorted(digests))
+    )
 
 
 def show_params(params_json: bytes) -> dict[str, object]:

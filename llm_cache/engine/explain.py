@@ -11,11 +11,12 @@ import orjson
 
 from llm_cache.core.entry import Freshness, freshness_window, judge
 from llm_cache.core.policy import Mode, StoreParams
-from llm_cache.core.redaction import REDACTED, digest_params, show_params, stored_params
+from llm_cache.core.redaction import REDACTED, comparable_params, show_params, stored_params
 from llm_cache.core.result import Outcome, Reason
 from llm_cache.core.values.codec import DecodeError
 from llm_cache.engine._flights import Failed
 from llm_cache.errors import ReplayMissError, StoreError
+from llm_cache.store.records import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
     from llm_cache.core.entry import Entry, EntryInfo
     from llm_cache.engine.call import Call
     from llm_cache.engine.steps import Parts
-    from llm_cache.store.records import Likeness, Note
+    from llm_cache.store.records import Note
 
 SHOWN_CHARS: Final = 60
 SHOWN_DIFFERENCES: Final = 5
-_DIGEST_BYTES: Final = 8
+NEWEST_COMPARED: Final = 1000
+"""How many entries of a prefix a request that misses is compared with."""
 _KINDS: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
     (type(None), "null"),
     (bool, "true or false"),
@@ -74,7 +76,8 @@ class Why:
     """Whether a request would hit, and why not; `str()` is that in words.
 
     `entry` is what is stored under the request's very key, of whatever age. On a miss `nearest` is
-    the entry of the same tenant and prefix that differs least, and `differences` in what.
+    the one that differs least among the newest 1,000 entries of the same tenant and prefix, and
+    `differences` in what.
     """
 
     prefix: str
@@ -220,26 +223,19 @@ def _wanted_params(call: Call) -> bytes:
 
 
 def _nearest(parts: Parts, call: Call) -> EntryInfo | None:
-    """The entry of the same tenant and prefix that shares most params; the newest of several."""
+    """Of the newest entries of the same tenant and prefix the one that shares most params."""
     identity = call.identity
-    joined = digest_params(_wanted_params(call))
-    wanted = [joined[at : at + _DIGEST_BYTES] for at in range(0, len(joined), _DIGEST_BYTES)]
-    best: tuple[int, bool, int] | None = None
-    for like in parts.store.likenesses(identity.tenant, identity.prefix):
-        place = (-_distance(wanted, like), like.version == identity.version, like.number)
-        if best is None or place > best:
-            best = place
-    return None if best is None else parts.store.entry(best[2])
-
-
-def _distance(wanted: list[bytes], like: Likeness) -> int:
-    """How many params only one of the two has."""
-    theirs = like.param_digests
-    shared = 0
-    for digest in wanted:
-        # Found across two digests it would count too much: one in 2^61, and only for a ranking.
-        shared += digest in theirs
-    return len(wanted) + len(theirs) // _DIGEST_BYTES - 2 * shared
+    wanted = comparable_params(_wanted_params(call))
+    nearest: EntryInfo | None = None
+    least = (math.inf, True)
+    which = Selection(tenant=identity.tenant, prefix=identity.prefix)
+    for entry in parts.store.select(which, limit=NEWEST_COMPARED):
+        with suppress(ValueError, AttributeError):  # a damaged row may hold anything
+            differing = len(wanted ^ comparable_params(entry.params_json))
+            place = (differing, entry.version != identity.version)
+            if place < least:  # of several as near the newest, which comes first
+                nearest, least = entry, place
+    return nearest
 
 
 def _compared(call: Call, nearest: EntryInfo) -> tuple[list[str], list[Difference]]:

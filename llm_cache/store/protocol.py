@@ -17,7 +17,6 @@ if TYPE_CHECKING:
         Group,
         Held,
         Lease,
-        Likeness,
         Note,
         Refusals,
         Removed,
@@ -179,14 +178,6 @@ class Store(Protocol):
 
     def notes(self, tenant: str, prefix: str, key: bytes) -> list[Note]:
         """What is noted of a key and of its prefix, newest first."""
-        ...
-
-    def likenesses(self, tenant: str, prefix: str) -> Iterator[Likeness]:
-        """What tells the entries of a prefix apart, read in pages as it is taken."""
-        ...
-
-    def entry(self, number: int) -> EntryInfo | None:
-        """The entry that a likeness is of, if it is still there."""
         ...
 
     def disk_bytes(self) -> int:

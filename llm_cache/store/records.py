@@ -189,14 +189,6 @@ class Unused(NamedTuple):
     entries: int
 
 
-class Likeness(NamedTuple):
-    """What tells an entry apart: its version, and a digest of each of its params."""
-
-    number: int
-    version: str
-    param_digests: bytes
-
-
 class Trashed(NamedTuple):
     """An entry in the trash, and the instant it came there."""
 

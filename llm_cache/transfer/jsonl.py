@@ -17,7 +17,7 @@ import orjson
 from llm_cache.core.entry import CLOCK_SKEW_S, Entry, taken_bytes
 from llm_cache.core.keys import Identity
 from llm_cache.core.policy_resolution import NOTHING, Remembered
-from llm_cache.core.redaction import digest_params, show_params, stored_params
+from llm_cache.core.redaction import comparable_params, show_params, stored_params
 from llm_cache.core.values.codec import COMPRESSED, LARGEST_VALUE_BYTES, DecodeError, pack, unpack
 from llm_cache.transfer._fields import (
     CHECKS,
@@ -219,7 +219,7 @@ def _check_params(params_json: str) -> None:
     """What lists params later has to be able to read them: objects, tags, and not too deep."""
     try:
         show_params(params_json.encode())
-        digest_params(params_json.encode())
+        comparable_params(params_json.encode())
     except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError):
         msg = "its params_json holds no params"
         raise LineError(msg) from None

@@ -20,6 +20,12 @@ _UNDONE: Final = {
     ),
     5: "UPDATE totals SET size_bytes = (SELECT sum(size_bytes) FROM entries AS e"
     " WHERE e.tenant = totals.tenant AND e.prefix = totals.prefix);",
+    6: "UPDATE entries SET param_digests = x'00'; UPDATE trash SET param_digests = x'00';"
+    "PRAGMA writable_schema = ON;"
+    "UPDATE sqlite_schema SET sql ="
+    " replace(sql, 'param_digests BLOB', 'param_digests BLOB NOT NULL')"
+    " WHERE name IN ('entries', 'trash'); PRAGMA writable_schema = RESET;"
+    "CREATE INDEX entries_by_params ON entries (tenant, prefix, version, param_digests);",
 }
 """By the version that it takes back."""
 

@@ -3,19 +3,19 @@
 import pytest
 
 from llm_cache.store.records import EVERYTHING, TRASH_KEPT_S, Selection
-from llm_cache.store.sqlite._rows import STORED_COLUMNS
+from llm_cache.store.sqlite._rows import ENTRY_COLUMNS
 from tests.conformance.samples import T0, an_entry, keep, policies
 
 
 def trash(raw):
     """Every column of the trash that an entry has."""
-    return raw.run(f"SELECT {STORED_COLUMNS} FROM trash ORDER BY key")
+    return raw.run(f"SELECT {ENTRY_COLUMNS} FROM trash ORDER BY key")
 
 
 def test_an_entry_lies_in_the_trash_as_it_was(store, raw, clock):
     """Not a column is lost, and it is known when it was thrown away."""
     keep(store, an_entry(1, tenant="t", call_ttl=5.0, model="m"), an_entry(2))
-    before = raw.run(f"SELECT {STORED_COLUMNS} FROM entries ORDER BY key")
+    before = raw.run(f"SELECT {ENTRY_COLUMNS} FROM entries ORDER BY key")
     clock.now = T0 + 77
     store.remove(EVERYTHING, keep=True)
     assert trash(raw) == before

@@ -1,6 +1,5 @@
-"""Among 100,000 entries of a prefix the nearest is found by an index that holds all it takes."""
+"""However many entries a prefix has, a request is compared with the newest 1,000 of them."""
 
-import re
 import time
 from dataclasses import replace
 
@@ -9,7 +8,7 @@ import pytest
 
 from llm_cache.api.cache import LLMCache
 from llm_cache.core.keys import Identity, canonical_params
-from llm_cache.store.sqlite import _listing
+from llm_cache.engine import explain
 from llm_cache.store.sqlite._connection import run
 from llm_cache.store.sqlite._removal import add_to_totals
 from llm_cache.store.sqlite._rows import INSERT, to_row
@@ -86,50 +85,33 @@ def plans(cache, statements):
         }
 
 
-def test_it_does_not_take_long(full):
-    """And finds the one that shares most, wherever it lies, of its version."""
+@pytest.mark.parametrize("n", [MANY - 1, MANY - explain.NEWEST_COMPARED])
+def test_it_does_not_take_long(full, n):
+    """And finds the one that shares most among the newest, of its version."""
     begun = time.monotonic()
-    why = full.why(PREFIX, params={**params_of(77_777), "grade": 5})
+    why = full.why(PREFIX, params={**params_of(n), "grade": -1})
     assert time.monotonic() - begun < HANGS_AFTER_S
-    assert why.nearest.params == params_of(77_777)
+    assert why.nearest.params == params_of(n)
     assert [each.param for each in why.differences] == ["grade"]
 
 
-def test_the_nearest_is_found_in_an_index_that_holds_all_it_takes(full, statements):
-    """Not one row of the table is read but the nearest: values and params lie elsewhere."""
+def test_older_entries_are_not_compared(full):
+    """The nearest of the newest is told in their place."""
+    params = params_of(MANY - explain.NEWEST_COMPARED - 1)
+    nearest = full.why(PREFIX, params={**params, "grade": -1}).nearest
+    assert nearest.params["page"] >= MANY - explain.NEWEST_COMPARED
+
+
+def test_no_query_reads_more_than_the_newest(full, statements):
+    """They are read in pages from an index by age, all else by a key."""
     statements.clear()
     full.why(PREFIX, n=1)
     found = plans(full, statements)
-    [(sql, steps)] = [(s, p) for s, p in found.items() if "param_digests" in s]
-    assert len(steps) == 1, (sql, steps)
-    assert re.fullmatch(
-        r"SEARCH entries USING COVERING INDEX entries_by_params \(tenant=\? AND prefix=\?.*\)",
-        steps[0],
-    )
-
-
-def test_no_other_query_reads_more_than_a_row(full, statements):
-    """The entry itself is looked up by its key, the nearest by its number."""
-    statements.clear()
-    full.why(PREFIX, n=1)
-    rest = {s: p for s, p in plans(full, statements).items() if "param_digests" not in s}
-    assert rest
-    for sql, steps in rest.items():
-        of_entries = [step for step in steps if "entries" in step or " e " in f"{step} "]
-        for step in of_entries:
-            assert re.search(r"\((rowid|key)[=<>]+\?\)$", step), (sql, steps)
-
-
-def test_they_are_read_in_pages(full, statements):
-    """Each begins where the one before ended, so that no cursor stays open meanwhile."""
-    statements.clear()
-    full.why(PREFIX, n=1)
-    pages = [bindings for sql, bindings in statements if "SELECT number, version" in sql]
-    assert len(pages) == MANY // _listing.LIKENESSES_AT_ONCE + 1
-    assert len({page[2:5] for page in pages}) == len(pages)
-
-
-def test_every_entry_is_compared_once(full):
-    """Also at the ends of pages; of this tenant and prefix only."""
-    numbers = [like.number for like in full.engine.parts.store.likenesses("", PREFIX)]
-    assert len(numbers) == len(set(numbers)) == MANY
+    assert found
+    for sql, steps in found.items():
+        assert not [step for step in steps if "SCAN" in step or "TEMP B-TREE" in step], (sql, steps)
+        if "LIMIT" in sql:
+            assert "SEARCH entries USING INDEX entries_by_prefix (prefix=?" in "".join(steps)
+    of_why = [(sql, of) for sql, of in statements if sql.startswith("SELECT")]
+    limits = [bindings[-1] for sql, bindings in of_why if "LIMIT" in sql]
+    assert sum(limits) == explain.NEWEST_COMPARED

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.core.keys import ID_DIGITS
 from llm_cache.errors import StoreError
-from llm_cache.store.records import Likeness
 from llm_cache.store.sqlite._corruption import is_damage_of_row
 from llm_cache.store.sqlite._removal import clause
 from llm_cache.store.sqlite._rows import INFO_COLUMNS, is_well_typed, to_info
@@ -27,7 +25,6 @@ _COLUMNS: Final = f"""{INFO_COLUMNS},
 (SELECT max(key) FROM entries AS e WHERE e.key < entries.key),
 (SELECT min(key) FROM entries AS e WHERE e.key > entries.key), {_PLACE}"""  # noqa: S608
 _NEIGHBOURS: Final = slice(-4, -2)
-LIKENESSES_AT_ONCE: Final = 20_000
 
 
 def pages(
@@ -43,31 +40,6 @@ def pages(
             left = None if left is None else left - 1
         if left == 0:
             return
-
-
-def likenesses(read: Read, tenant: str, prefix: str) -> Iterator[Likeness]:
-    """What tells the entries of a prefix apart, from the index that holds nothing else."""
-    sql = (
-        "SELECT number, version, param_digests FROM entries WHERE tenant = ? AND prefix = ? "
-        "AND (version, param_digests, number) > (?, ?, ?) "
-        "ORDER BY version, param_digests, number LIMIT ?"
-    )
-    last: tuple[Any, ...] = ("", b"", -1)
-    while True:
-        rows = read(sql, (tenant, prefix, *last, LIKENESSES_AT_ONCE))
-        yield from itertools.starmap(Likeness, rows)
-        if len(rows) < LIKENESSES_AT_ONCE:
-            return
-        number, version, digests = rows[-1]
-        last = (version, digests, number)
-
-
-def by_number(read: Read, number: int) -> EntryInfo | None:
-    """The entry of a row, if it is still there and readable."""
-    rows = _readable(read, "WHERE number = ?", (number,))
-    if not rows or not is_well_typed(rows[0]):
-        return None
-    return to_info(rows[0], id_digits=id_digits(rows[0]))
 
 
 def _is_by_key(which: Selection) -> bool:

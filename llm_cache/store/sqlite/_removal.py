@@ -8,7 +8,7 @@ import orjson
 
 from llm_cache.store.records import Group, Selection
 from llm_cache.store.sqlite._connection import run
-from llm_cache.store.sqlite._rows import SIZE, STORED_COLUMNS
+from llm_cache.store.sqlite._rows import ENTRY_COLUMNS, SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -168,8 +168,8 @@ def remove(
     if keep_at is not None:
         run(
             connection,
-            f"INSERT OR REPLACE INTO trash (removed_at, {STORED_COLUMNS}) "  # noqa: S608
-            f"SELECT ?, {STORED_COLUMNS} FROM entries WHERE {where}",
+            f"INSERT OR REPLACE INTO trash (removed_at, {ENTRY_COLUMNS}) "  # noqa: S608
+            f"SELECT ?, {ENTRY_COLUMNS} FROM entries WHERE {where}",
             (keep_at, *bindings),
         )
     gone = run(connection, f"SELECT {MEASURES} FROM entries WHERE {where}", bindings)[0]  # noqa: S608

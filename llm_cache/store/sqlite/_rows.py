@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from llm_cache.core.entry import Entry, EntryInfo
 from llm_cache.core.keys import ID_DIGITS
 from llm_cache.core.policy_resolution import NOTHING, Remembered
-from llm_cache.core.redaction import digest_params
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,10 +24,9 @@ INFO_COLUMNS: Final = ", ".join((_FIELDS, *Remembered._fields))
 """In the order of the fields of EntryInfo, so that a row is an entry without any naming; those of
 `remembered` follow its other ones."""
 ENTRY_COLUMNS: Final = f"{INFO_COLUMNS}, checksum, value"
-STORED_COLUMNS: Final = f"{ENTRY_COLUMNS}, param_digests"
 INSERT: Final = (
-    f"INSERT INTO entries ({STORED_COLUMNS}) VALUES "  # noqa: S608 - our own names
-    f"({', '.join('?' * (STORED_COLUMNS.count(',') + 1))})"
+    f"INSERT INTO entries ({ENTRY_COLUMNS}) VALUES "  # noqa: S608 - our own names
+    f"({', '.join('?' * (ENTRY_COLUMNS.count(',') + 1))})"
 )
 OLDER_COLUMNS: Final = ENTRY_COLUMNS.replace(
     ", ".join(Remembered._fields), ", ".join(["NULL"] * len(Remembered._fields))
@@ -82,7 +80,7 @@ def to_row(entry: Entry) -> tuple[Any, ...]:
         float(entry.used_at or entry.created_at),
         *map(_real, entry.remembered),
     )
-    return (*info, checksum(info, entry.body), entry.body, digest_params(entry.params_json))
+    return (*info, checksum(info, entry.body), entry.body)
 
 
 def _real(number: float | None) -> float | None:

@@ -183,7 +183,18 @@ WHERE held.tenant = totals.tenant AND held.prefix = totals.prefix;
 # A size is that of value and params. The column of an entry is still that of its value, over which
 # its checksum is: no row has to be written anew.
 
-MIGRATIONS: Final = (_FIRST, _LEASES, _SAVINGS, _REMEMBERED, _SIZES)
+_NO_DIGESTS: Final = """
+DROP INDEX entries_by_params;
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = replace(sql, 'param_digests BLOB NOT NULL', 'param_digests BLOB')
+    WHERE type = 'table' AND name IN ('entries', 'trash');
+PRAGMA writable_schema = RESET;
+"""
+# `param_digests` and `worth` are not written any more. Dropping them would rewrite every row with
+# its value (8 s for 560 MB), with as much room for the log: a full disk would keep the file from
+# being opened, and so from being pruned. A NULL takes one byte.
+
+MIGRATIONS: Final = (_FIRST, _LEASES, _SAVINGS, _REMEMBERED, _SIZES, _NO_DIGESTS)
 """Only ever appended to: the file's `user_version` says how many of them it has had."""
 
 

@@ -13,7 +13,7 @@ from llm_cache.store.sqlite._connection import run
 from llm_cache.store.sqlite._corruption import is_damage_of_row
 from llm_cache.store.sqlite._listing import id_digits
 from llm_cache.store.sqlite._removal import MEASURES, add_up, clause
-from llm_cache.store.sqlite._rows import INFO_COLUMNS, SIZE, STORED_COLUMNS, is_well_typed, to_info
+from llm_cache.store.sqlite._rows import ENTRY_COLUMNS, INFO_COLUMNS, SIZE, is_well_typed, to_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,7 +78,7 @@ def restore(connection: apsw.Connection, keys: Sequence[bytes]) -> list[bytes]:
     add_up(connection, "trash", (_LEFT, these))
     run(
         connection,
-        f"INSERT INTO entries ({STORED_COLUMNS}) SELECT {STORED_COLUMNS} FROM trash WHERE {_LEFT}",  # noqa: S608
+        f"INSERT INTO entries ({ENTRY_COLUMNS}) SELECT {ENTRY_COLUMNS} FROM trash WHERE {_LEFT}",  # noqa: S608
         these,
     )
     back = (_json(moved),)

@@ -24,7 +24,7 @@ from llm_cache.store.sqlite._eviction import used_bytes
 from llm_cache.store.sqlite._file import LiveDatabase
 from llm_cache.store.sqlite._insertion import keep, keep_newer, keep_salvaged
 from llm_cache.store.sqlite._lease_manager import Lessor
-from llm_cache.store.sqlite._listing import by_number, likenesses, pages
+from llm_cache.store.sqlite._listing import pages
 from llm_cache.store.sqlite._prune import Pruner
 from llm_cache.store.sqlite._rows import DamagedRowError, to_entry
 from llm_cache.store.sqlite._sweep import Sweeper
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
         Group,
         Held,
         Lease,
-        Likeness,
         Note,
         Refusals,
         Sweep,
@@ -112,7 +111,6 @@ class SqliteStore:
         self._pruner = Pruner(self._sweeper, self._read, max_bytes=max_bytes)
         self.lessor: Final = Lessor(self._live, self._writer, lease_s)
         self._clock = clock
-        self.damaged_rows = 0
 
     @property
     def is_open(self) -> bool:
@@ -143,7 +141,6 @@ class SqliteStore:
         except StoreError as error:
             if not is_damage_of_row(error.__cause__):
                 raise
-        self.damaged_rows += 1
         self._writer.submit(lambda c: drop_if_damaged(c, key))
         return None
 
@@ -276,14 +273,6 @@ class SqliteStore:
     def notes(self, tenant: str, prefix: str, key: bytes) -> list[Note]:
         """What is noted of a key and of its prefix, newest first."""
         return noted.of(self._read, tenant, prefix, key)
-
-    def likenesses(self, tenant: str, prefix: str) -> Iterator[Likeness]:
-        """What tells the entries of a prefix apart, read in pages as it is taken."""
-        return likenesses(self._read, tenant, prefix)
-
-    def entry(self, number: int) -> EntryInfo | None:
-        """The entry that a likeness is of, if it is still there."""
-        return by_number(self._read, number)
 
     def disk_bytes(self) -> int:
         """Bytes of the file that are in use, and of its write-ahead log."""
