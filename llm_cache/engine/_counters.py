@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llm_cache.core.entry import EntryInfo
     from llm_cache.core.keys import Identity
     from llm_cache.core.usage import Usage
-    from llm_cache.store.protocol import Store
+    from llm_cache.store.protocol import CounterStore
 
 FLUSH_EVERY_S: Final = 1.0
 HITS_AT_ONCE: Final = 64
@@ -97,7 +97,7 @@ class UsageCounter:
     A crash may lose the last second of counts, nothing else.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(self, store: CounterStore, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
         made_again_in_child(self._make_locks)

@@ -1,4 +1,8 @@
-"""What every store can do. `tests/conformance` holds each of them to it."""
+"""What a store can do, in parts; `tests/conformance` has tests for each of them.
+
+Every call is synchronous and may be made from any thread; every one raises StoreError when the
+store cannot do it, and has then changed nothing.
+"""
 
 from __future__ import annotations
 
@@ -30,33 +34,38 @@ if TYPE_CHECKING:
     from llm_cache.store.stamps import Stamps
 
 
-class Store(Protocol):
-    """A durable map of keys to entries.
-
-    Every call is synchronous and may be made from any thread; every one raises StoreError when the
-    store cannot do it, and has then changed nothing. A damaged entry is never given out.
-    """
-
-    is_local: bool
-    """Whether a read is so quick that an event loop may make it inline."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is ready; opening may take long, and happens off the event loop."""
-        ...
-
-    @property
-    def stamps(self) -> Stamps:
-        """What tells the memory tiers in front of it that entries were taken away."""
-        ...
-
-    def open(self) -> None:
-        """Makes the store ready, creating it if need be. Calling it again is harmless."""
-        ...
+class EntryStore(Protocol):
+    """A durable map of keys to entries. A damaged entry is never returned."""
 
     def get(self, key: bytes) -> Entry | None:
         """The entry under `key`, whatever its age."""
         ...
+
+    def put(self, entry: Entry, *, lease: Lease | None = None) -> bool:
+        """Replaces the entry of a key and ends the lease, in one transaction.
+
+        False, and nothing stored, if the lease was voided or given to another. Without one the
+        entry is stored in any case, and voids the lease of whoever generates for its key.
+        """
+        ...
+
+    def remove(self, which: Selection, *, keep: bool = False) -> Removed:
+        """Removes entries, at once for every later `get`; `keep` moves them to the trash.
+
+        Leases of the selection are voided: what is being generated will not be stored.
+        """
+        ...
+
+    def merge(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Stores those entries that are newer than what is there, in one transaction; which.
+
+        An entry that is stored voids the lease of whoever generates for its key.
+        """
+        ...
+
+
+class LeaseStore(Protocol):
+    """Leases: one generation at a time for a key, over all processes."""
 
     def acquire(
         self,
@@ -71,55 +80,86 @@ class Store(Protocol):
         is none, the caller asks again with that entry as `unfit`.
 
         A lease lasts while its holder lives and renews it. `askers` are the leases of those whose
-        generators wait for this one. StoreError if that is not told within 250 ms.
+        generators wait for this one. StoreError if that is not known within 250 ms.
         """
         ...
 
     def is_held(self, key: bytes) -> bool:
-        """Whether somebody who lives holds the lease of `key`; a quick look, for who waits."""
+        """Whether a live process holds the lease of `key`; quick, for who waits."""
         ...
 
     def release(self, lease: Lease) -> None:
         """Gives a lease back, without waiting for that."""
         ...
 
-    def put(self, entry: Entry, *, lease: Lease | None = None) -> bool:
-        """Keeps `entry` in place of the one before, and ends the lease, in one transaction.
 
-        False, and nothing kept, if the lease was voided or given to another. Without one the entry
-        is kept in any case, and voids the lease of whoever generates for its key.
-        """
-        ...
-
-    def remove(self, which: Selection, *, keep: bool = False) -> Removed:
-        """Drops entries, at once for every later `get`; `keep` moves them to the trash.
-
-        Leases of the selection are voided: what is being generated will not be kept.
-        """
-        ...
+class TrashStore(Protocol):
+    """Entries that were removed and may be restored."""
 
     def trashed(self, which: Selection) -> Iterator[Trashed]:
-        """What is in the trash of a selection, the last removed first, read as it is taken."""
+        """The trash of a selection, the last removed first, read in pages as it is taken."""
         ...
 
     def restore(self, keys: Sequence[bytes]) -> list[bytes]:
         """Takes entries back from the trash, in one transaction; the keys of those.
 
-        An entry that was made anew since stays, and so does the older one in the trash. What is
-        being generated for those that are taken back will not be kept.
-        """
-        ...
-
-    def merge(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Keeps entries where there is none that is as new, in one transaction; which those are.
-
-        An entry that is kept voids the lease of whoever generates for its key.
+        An entry that was regenerated since stays, and so does the older one in the trash. What is
+        being generated for those that are taken back will not be stored.
         """
         ...
 
     def trash_totals(self) -> list[Total]:
         """What is in the trash, by tenant and prefix."""
         ...
+
+
+class ListingStore(Protocol):
+    """What is stored: entries without their values, and totals."""
+
+    def select(self, which: Selection, *, limit: int | None = None) -> Iterator[EntryInfo]:
+        """The entries of a selection by prefix, newest first, read in pages as they are taken."""
+        ...
+
+    def totals(self) -> list[Total]:
+        """What is held, by tenant and prefix; at a cost that does not grow with the entries."""
+        ...
+
+
+class CounterStore(Protocol):
+    """Counters of use, summed over all processes, and notes on keys without an entry."""
+
+    def add_usage(
+        self,
+        days: Iterable[UsageDay],
+        uses: Iterable[EntryUse],
+        refusals: Iterable[Refusals] = (),
+        notes: Iterable[Note] = (),
+    ) -> None:
+        """Adds counts to those stored, and replaces notes."""
+        ...
+
+    def usage(self) -> list[UsageDay]:
+        """Every count, by day, tenant, prefix and model."""
+        ...
+
+    def refusals(self) -> list[Refusals]:
+        """How many values were not stored, and why."""
+        ...
+
+    def unused(self, made_before: float, look_at: int) -> list[Unused]:
+        """How many entries were never hit of the `look_at` that were made or used longest ago.
+
+        Those made since `made_before`, an instant, are left out.
+        """
+        ...
+
+    def notes(self, tenant: str, prefix: str, key: bytes) -> list[Note]:
+        """The notes on a key and on its prefix, newest first."""
+        ...
+
+
+class UpkeepStore(Protocol):
+    """Dropping what has expired, and keeping to a size limit."""
 
     def prune(
         self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool, sweep: Sweep = PLAIN
@@ -137,51 +177,35 @@ class Store(Protocol):
         """As `prune`, if the store is over its size limit; quick if it is not."""
         ...
 
-    def select(self, which: Selection, *, limit: int | None = None) -> Iterator[EntryInfo]:
-        """The entries of a selection by prefix, newest first, read in pages as they are taken."""
-        ...
-
-    def totals(self) -> list[Total]:
-        """What is held, by tenant and prefix; at a cost that does not grow with the entries."""
-        ...
-
     def expired(
         self, policy_of: Callable[[str], Policy], now: float, *, look_at: int | None = None
     ) -> dict[str, Group]:
         """By prefix, what `prune` would sweep; with `look_at`, so many entries of it at most."""
         ...
 
-    def add_usage(
-        self,
-        days: Iterable[UsageDay],
-        uses: Iterable[EntryUse],
-        refusals: Iterable[Refusals] = (),
-        notes: Iterable[Note] = (),
-    ) -> None:
-        """Adds counts to those kept, over all processes."""
-        ...
-
-    def usage(self) -> list[UsageDay]:
-        """Every count kept."""
-        ...
-
-    def refusals(self) -> list[Refusals]:
-        """How many values were not stored, and why."""
-        ...
-
-    def unused(self, made_before: float, look_at: int) -> list[Unused]:
-        """How many entries were never hit of the `look_at` that were made or used longest ago.
-
-        Those made since `made_before`, an instant, are left out.
-        """
-        ...
-
-    def notes(self, tenant: str, prefix: str, key: bytes) -> list[Note]:
-        """What is noted of a key and of its prefix, newest first."""
-        ...
-
     def disk_bytes(self) -> int:
         """Bytes the store takes up."""
+        ...
+
+
+class Store(EntryStore, LeaseStore, TrashStore, ListingStore, CounterStore, UpkeepStore, Protocol):
+    """All of it, with a life cycle."""
+
+    is_local: bool
+    """Whether a read is so quick that an event loop may make it inline."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is ready; opening may take long, and happens off the event loop."""
+        ...
+
+    @property
+    def stamps(self) -> Stamps:
+        """What tells the memory tiers in front of it that entries were removed."""
+        ...
+
+    def open(self) -> None:
+        """Makes the store ready, creating it if need be. Calling it again is harmless."""
         ...
 
     def look(self) -> None:
@@ -192,5 +216,5 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Finishes what was begun and lets go of the store. Calling it again is harmless."""
+        """Finishes what was begun and closes the store. Calling it again is harmless."""
         ...

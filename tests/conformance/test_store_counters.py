@@ -11,6 +11,7 @@ from llm_cache.store.records import (
     EVERYTHING,
     Counts,
     EntryUse,
+    Note,
     Refusals,
     Selection,
     Unused,
@@ -235,3 +236,15 @@ def test_no_more_is_looked_at_for_what_was_never_hit(store):
     """Those made or used longest ago are."""
     keep(store, *(an_entry(n, created_at=T0 + n, prefix=f"p{n}") for n in range(5)))
     assert [each.prefix for each in store.unused(T0 + 10, 2)] == ["p0", "p1"]
+
+
+def test_of_a_key_the_last_note_stays(store):
+    """Beside that of its prefix, newest first; those of other keys and tenants are apart."""
+    of_prefix = Note("", "p", b"", "invalidated", "", T0 + 2)
+    first, last = (Note("", "p", b"k" * 32, "refused", why, T0) for why in ("empty", "truncated"))
+    others = [first._replace(key=b"o" * 32), first._replace(tenant="t")]
+    for notes in ([first, of_prefix], [last, *others]):
+        store.add_usage([], [], notes=notes)
+    assert store.notes("", "p", b"k" * 32) == [of_prefix, last]
+    assert store.notes("", "p", b"n" * 32) == [of_prefix]
+    assert store.notes("", "other", b"k" * 32) == []
