@@ -9,10 +9,10 @@ processes would have them:
 
     FACTORIES["mine"] = my_store
 
-Every test of this directory then runs for it, too, by the fixtures `store` and `make_store`. A store
-is written part by part (`llm_cache.store.protocol`), each with tests of its own:
-`test_store_entries_*`, `_listing_*`, `_leases`, `_trash`, `_counters`, `_upkeep_*`; the other modules
-are about the whole.
+Every test of this directory then runs for it, too, by the fixtures `store` and `make_store`. A
+store is written part by part (`llm_cache.store.protocol`), each with tests of its own:
+`test_store_entries_*`, `_listing_*`, `_leases`, `_trash`, `_counters`, `_upkeep_*`; the other
+modules are about the whole.
 """
 
 from collections.abc import Callable

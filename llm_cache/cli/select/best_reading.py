@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Final
 
-from llm_cache.api.canonical import CanonicalRequest, CanonicalRequests
+from llm_cache.api.requests import CanonicalRequest, CanonicalRequests
 from llm_cache.cli.select.readings import (
     nearest_reading,
     params_json,

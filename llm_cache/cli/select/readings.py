@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import orjson
 
-from llm_cache.api.canonical import CanonicalRequest
+from llm_cache.api.requests import CanonicalRequest
 from llm_cache.core.keys import Identity, canonical_params
 from llm_cache.core.redaction import REDACTED
 

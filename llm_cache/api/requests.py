@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from llm_cache.core.keys import Identity, check_prefix
 from llm_cache.core.policy import CachePolicy
 from llm_cache.core.values.codec import UNTYPED
-from llm_cache.engine.steps import Call
+from llm_cache.engine.call import Call
 
 if TYPE_CHECKING:
     from llm_cache.api.cache import LLMCache
