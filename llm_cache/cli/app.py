@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PROGRAM: Final = "llm-cache"
 COMPLETE_VARIABLE: Final = "_LLM_CACHE_COMPLETE"
-"""Set by the scripts of `llm-cache completion`: `bash_complete`, and so on."""
+"""Set by the scripts that Click makes, to `bash_complete` and the like."""
 
 
 def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - Click calls it
@@ -77,11 +77,10 @@ def run(args: Sequence[str]) -> int:
 
 
 def _run(session: Session, args: Sequence[str]) -> int:
-    if COMPLETE_VARIABLE in os.environ:
-        from llm_cache.cli.shells import answer
-
-        return answer(commands, session, os.environ[COMPLETE_VARIABLE], os.environ)
+    instruction = os.environ.get(COMPLETE_VARIABLE)
     try:
+        if instruction:
+            return _complete(session, instruction)
         with commands.make_context(PROGRAM, list(args), obj=session) as ctx:
             return commands.invoke(ctx) or ExitCode.DONE
     except click.exceptions.Exit as end:
@@ -90,6 +89,27 @@ def _run(session: Session, args: Sequence[str]) -> int:
         raise ReaderGoneError from None
     finally:
         session.close()
+
+
+def _complete(session: Session, instruction: str) -> int:
+    """Has Click carry out what a script of its own asks: `bash_complete`, `zsh_source`, ...
+
+    Where it cannot, nothing is completed: nobody wants an error within a half-typed line.
+    """
+    from click.shell_completion import shell_complete
+
+    is_unknown = False
+    with contextlib.suppress(Exception, KeyboardInterrupt):
+        is_unknown = bool(
+            shell_complete(commands, {"obj": session}, PROGRAM, COMPLETE_VARIABLE, instruction)
+        )
+    if is_unknown:
+        raise Failure(
+            message=f"{COMPLETE_VARIABLE}={instruction} names no shell or instruction of Click's",
+            hint=f"{PROGRAM} completion --help says how to have a shell complete",
+            code=ExitCode.USAGE,
+        )
+    return ExitCode.DONE
 
 
 def _tell(session: Session, error: Exception, *, after: str = "") -> int:

@@ -1,20 +1,24 @@
-"""What to complete a word with that stands for something in the cache: prefixes, ids, params.
+"""Completes words that stand for something in the cache: prefixes, ids, tenants, versions, models.
+
+Click asks these callbacks, and its scripts split what they return by newlines and commas and expand
+it as the shell does. So only plain words are returned, whatever models and users wrote.
 
 Commands import this for their flags, so what reads the cache is imported when it is read.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from click.shell_completion import CompletionItem
+from click.shell_completion import CompletionItem, ZshComplete, add_completion_class
 
+from llm_cache.cli.output.escape import is_harmless, printable
 from llm_cache.cli.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable
 
     import click
 
@@ -25,9 +29,25 @@ Items = list[CompletionItem[str]]
 
 IDS_AT_MOST: Final = 100
 LOOKED_AT: Final = 500
-"""So many entries are looked at for the names and values of params."""
+"""So many entries are looked at for their versions."""
+HELP_CHARS: Final = 60
+_PLAIN: Final = re.compile(r"[\w@%+:./][\w@%+:./=-]*")
 _HEX: Final = frozenset("0123456789abcdef")
 _MOST_DIGITS: Final = 64
+
+
+@add_completion_class
+class KeepFlagInZsh(ZshComplete):
+    """Completes `--flag=value` whole: zsh replaces all of it, and Click gives the value alone."""
+
+    def get_completions(self, args: list[str], incomplete: str) -> Items:
+        """What Click completes, behind the flag that was typed."""
+        items = super().get_completions(args, incomplete)
+        flag, mark, _ = incomplete.partition("=")
+        if mark and flag.startswith("--"):
+            for item in items:
+                item.value = f"{flag}={item.value}"
+        return items
 
 
 def directories(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
@@ -83,34 +103,30 @@ def trashed_ids(ctx: click.Context, _param: click.Parameter, incomplete: str) ->
     return _ids(ctx, found, incomplete)
 
 
-def params(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
-    """`NAME=` of the params of what was made or used last; after the mark, `NAME=VALUE`."""
-    from llm_cache.cli.output.entries import params_of
-
-    name, mark, _ = incomplete.partition("=")
-    there = [params_of(info) for info in _last_used(ctx)]
-    if mark:
-        values = [_typed(each[name]) for each in there if name in each]
-        return _items(dict.fromkeys(f"{name}={v}" for v in values if v is not None), incomplete)
-    said = {typed.partition("=")[0] for typed in _words(ctx)}
-    names = dict.fromkeys(name for each in there for name in each)
-    return _items((f"{n}=" for n in names if n not in said and "=" not in n), incomplete)
-
-
 def _items(words: Iterable[str], incomplete: str) -> Items:
-    return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+    return [
+        CompletionItem(word) for word in words if word.startswith(incomplete) and _is_plain(word)
+    ]
+
+
+def _is_plain(word: str) -> bool:
+    """Whether every shell takes `word` as it is, and a terminal shows it as it is."""
+    return _PLAIN.fullmatch(word) is not None and is_harmless(word)
 
 
 def _ids(ctx: click.Context, infos: Iterable[EntryInfo], incomplete: str) -> Items:
+    named = {word.lower() for word in ctx.params.get("ids") or ()}
+    return [
+        CompletionItem(_at_least(info, incomplete), help=_about(info))
+        for info in infos
+        if info.id not in named
+    ]
+
+
+def _about(info: EntryInfo) -> str:
     from llm_cache.cli.output.entries import params_text
 
-    said = {word.lower() for word in _words(ctx)}
-    return [
-        CompletionItem(_at_least(info, incomplete), help=f"{info.prefix} {about}".rstrip())
-        for info in infos
-        if info.id not in said
-        for about in [params_text(info, named=False)]
-    ]
+    return printable(f"{info.prefix} {params_text(info, named=False)}")[:HELP_CHARS].rstrip()
 
 
 def _at_least(info: EntryInfo, typed: str) -> str:
@@ -120,29 +136,6 @@ def _at_least(info: EntryInfo, typed: str) -> str:
 
 def _may_be_id(typed: str) -> bool:
     return len(typed) <= _MOST_DIGITS and _HEX.issuperset(typed.lower())
-
-
-def _words(ctx: click.Context) -> Iterator[str]:
-    """What was given as arguments, as far as that is known."""
-    for name in ("params", "ids"):
-        given = ctx.params.get(name)
-        yield from given or ()
-    yield from ctx.args
-
-
-def _typed(value: object) -> str | None:
-    """A value as a user would type it; None for one that cannot be asked for."""
-    from llm_cache.core.redaction import REDACTED
-
-    if not isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if value == REDACTED:
-        return None
-    try:
-        is_text = not isinstance(json.loads(value), str)
-    except (ValueError, RecursionError):
-        is_text = True
-    return value if is_text else json.dumps(value, ensure_ascii=False)
 
 
 def _last_used(ctx: click.Context) -> list[EntryInfo]:

@@ -24,7 +24,7 @@ GOES_ON: Final = "    "
 
 @click.command(cls=Command)
 @click.argument("prefix", shell_complete=completion.prefixes)
-@click.argument("params", metavar="[NAME=VALUE...]", nargs=-1, shell_complete=completion.params)
+@click.argument("params", metavar="[NAME=VALUE...]", nargs=-1)
 @click.option("--version", metavar="V", shell_complete=completion.versions,
               help="The version asked for, where code says it.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")

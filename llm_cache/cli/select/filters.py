@@ -106,7 +106,6 @@ _FLAGS: Final = (
     _one("-p", "--prefix", "of_prefix", metavar="PREFIX", shell_complete=completion.prefixes,
          help="Only entries of exactly this prefix, or of all that begin so: 'intro*'."),
     click.option("--param", "params", metavar="NAME=VALUE", multiple=True,
-                 shell_complete=completion.params,
                  help="Only entries with this param; each one given has to be there."),
     _one("--model", metavar="NAME", help="Only entries that this model made.",
          shell_complete=completion.models),
