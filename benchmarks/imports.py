@@ -11,7 +11,7 @@ PROGRAMS = {
     "python -c pass": ["-c", "pass"],
     "import click": ["-c", "import click"],
     "import llm_cache": ["-c", "import llm_cache"],
-    "llm-cache --version": ["-m", "llm_cache.cli", "--version"],
+    "llm-cache --version": ["-m", "llm_cache", "--version"],
 }
 
 

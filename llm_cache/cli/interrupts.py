@@ -1,14 +1,20 @@
-"""Deferring Ctrl-C (SIGINT) until a block has completed."""
+"""Deferring Ctrl-C (SIGINT) until a block has completed, and the batches that such blocks do."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable, Iterator
+
+T = TypeVar("T")
+
+
+AT_ONCE: Final = 500
 
 
 @contextmanager
@@ -37,3 +43,10 @@ def defer_interrupts() -> Generator[None]:
         signal.signal(signal.SIGINT, handler)
     if was_pressed:
         raise KeyboardInterrupt
+
+
+def batches(items: Iterable[T]) -> Iterator[list[T]]:
+    """Items in lists of up to 500, taken as they are wanted."""
+    coming = iter(items)
+    while some := list(islice(coming, AT_ONCE)):
+        yield some

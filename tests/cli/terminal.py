@@ -24,7 +24,7 @@ import fcntl, os, sys, termios
 fcntl.ioctl(2, termios.TIOCSCTTY, 0)  # so that Ctrl-C reaches the process
 os.execv(sys.argv[1], sys.argv[1:])
 """
-COMMAND = (sys.executable, "-m", "llm_cache.cli")
+COMMAND = (sys.executable, "-m", "llm_cache")
 
 
 def clean_environment(**more: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ import terminal
 
 from llm_cache import Generated, Usage
 from llm_cache.api.cache import LLMCache
-from llm_cache.cli.output import remake
+from llm_cache.cli.commands.prune import to_remake
 from llm_cache.cli.output.formatting import UNKNOWN
 from llm_cache.core.entry import Entry
 from llm_cache.core.keys import Identity, canonical_params
@@ -154,7 +154,7 @@ REMAKE = {
 @pytest.mark.parametrize(("group", "shown"), REMAKE.values(), ids=REMAKE)
 def test_to_remake_is_money_else_time(group, shown):
     """What is not known is never 0."""
-    assert remake.cell(group) == shown
+    assert to_remake(group) == shown
 
 
 @pytest.mark.parametrize("dry_run", [True, False])

@@ -16,8 +16,7 @@ from llm_cache.api.upkeep import LOOK_AT, Measured, Upkeep, upkeep
 from llm_cache.cli.app import run
 from llm_cache.cli.commands.stats import FIELDS
 from llm_cache.cli.output.advice import advice, write_advice
-from llm_cache.cli.output.bars import sparkline
-from llm_cache.cli.output.screen import Screen
+from llm_cache.cli.output.screen import Screen, sparkline
 from llm_cache.cli.output.stats import draw
 from llm_cache.store.records import Counts, EntryUse, Refusals, UsageDay
 

@@ -161,7 +161,7 @@ def test_the_command_line_reaches_a_running_application(start, place, by):
         "prefix": ["invalidate", "--prefix", "p", "--yes"],
         "clear": ["clear", "--yes"],
     }[by]
-    command = [sys.executable, "-m", "llm_cache.cli", "--cache-dir", str(place), *args]
+    command = [sys.executable, "-m", "llm_cache", "--cache-dir", str(place), *args]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for child in children:

@@ -88,7 +88,7 @@ def _make_sure_of_one_way(wanted: Wanted, *, by_id: bool) -> None:
 
 
 def _listed_in(session: Session, path: str, *, may_ask: bool) -> tuple[str, ...]:
-    from llm_cache.cli.select.id_list import STDIN, read_ids
+    from llm_cache.cli.select.ids import STDIN, read_ids
 
     if path == STDIN and may_ask and not can_ask(session):
         raise Failure(
@@ -120,12 +120,11 @@ def _choose(session: Session, wanted: Wanted, ids: Iterable[str] | None) -> Chos
 
 def _preview(session: Session, infos: Iterable[EntryInfo], form: str | None) -> Tally | None:
     """Lists what would go; its sum, unless the form has none."""
-    from llm_cache.cli.output import columns
     from llm_cache.cli.output import entries as listing
 
     out, cache = session.out, session.cache
     view = listing.View(
-        fields=columns.OF_WHAT_GOES, values=lambda info: (info.generation_seconds, info.cost_usd)
+        fields=listing.OF_WHAT_GOES, values=lambda info: (info.generation_seconds, info.cost_usd)
     )
     match form:
         case "json":
@@ -155,11 +154,10 @@ def _tell_what_would_go(
 
 
 def _is_agreed(session: Session, chosen: Chosen, wanted: Wanted) -> bool:
-    from llm_cache.cli.output import columns
     from llm_cache.cli.output import entries as listing
 
     if can_ask(session):
-        view = listing.View(fields=columns.OF_WHAT_GOES)
+        view = listing.View(fields=listing.OF_WHAT_GOES)
         listing.write_table(session.err, session.cache, chosen.first, view)
         more = chosen.entries - len(chosen.first)
         if more > 0:

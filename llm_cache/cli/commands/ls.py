@@ -47,7 +47,6 @@ def command(
       llm-cache ls intro_page --json | jq '.entries[].params'
       llm-cache ls intro_page -q | xargs llm-cache inspect
     """  # noqa: D301 - \b is a mark of Click's
-    from llm_cache.cli.output import columns
     from llm_cache.cli.output import entries as listing
 
     cache, out = session.cache, session.out
@@ -62,7 +61,7 @@ def command(
         case "ids":
             listing.write_ids(out, found)
         case _:
-            view = listing.View(fields=columns.WITH_SAVINGS) if by_savings else listing.AS_LS
+            view = listing.View(fields=listing.WITH_SAVINGS) if by_savings else listing.AS_LS
             tally = listing.write(out, cache, found, view)
             if not tally.entries:
                 _say_it_is_empty(session, wanted)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import click
 
 from llm_cache.cli.errors import ExitCode, Failure
-from llm_cache.cli.output import remake
-from llm_cache.cli.output.formatting import entries
+from llm_cache.cli.output.formatting import UNKNOWN, about, duration, entries, money
 from llm_cache.cli.registry import Command
 from llm_cache.cli.session import Session, pass_session
 
@@ -69,8 +68,8 @@ def command(
         _write_table(session, removed, task)
         return
     for group in removed.groups:
-        known = remake.seconds(group), remake.dollars(group)
-        session.out.fields(group.why, group.entries, group.size_bytes, *map(remake.field, known))
+        known = _seconds(group), _dollars(group)
+        session.out.fields(group.why, group.entries, group.size_bytes, *map(_field, known))
 
 
 def _tell_nowhere(session: Session, task: _Task, *, as_json: bool) -> None:
@@ -201,11 +200,34 @@ def _write_table(session: Session, removed: Removed, task: _Task) -> None:
             task.words(group.why),
             f"{group.entries:,}",
             format_size(group.size_bytes),
-            remake.cell(group),
+            to_remake(group),
         )
         for group in removed.groups
     ]
     write_table(session.out, columns, rows)
+
+
+def _seconds(group: Group) -> float | None:
+    """What making them took, as far as it is known; None if it is not of any."""
+    return None if group.untimed == group.entries else group.generation_seconds
+
+
+def _dollars(group: Group) -> float | None:
+    """What making them cost, as far as it is known; None if it is not of any."""
+    return None if group.unpriced == group.entries else group.cost_usd
+
+
+def to_remake(group: Group) -> str:
+    """`≈$0.06`, `≈20.0 s`, and `–` where neither is known; `at least` where it is not of all."""
+    usd, took = _dollars(group), _seconds(group)
+    if usd is not None:
+        return about(money(usd), is_all=not group.unpriced)
+    return UNKNOWN if took is None else about(duration(took), is_all=not group.untimed)
+
+
+def _field(amount: float | None) -> object:
+    """An amount for a pipe."""
+    return UNKNOWN if amount is None else amount
 
 
 def _write_json(session: Session, removed: Removed, task: _Task) -> None:
@@ -221,9 +243,9 @@ def _write_json(session: Session, removed: Removed, task: _Task) -> None:
                     "why": group.why,
                     "entries": group.entries,
                     "size_bytes": group.size_bytes,
-                    "generation_seconds": remake.seconds(group),
+                    "generation_seconds": _seconds(group),
                     "untimed": group.untimed,
-                    "cost_usd": remake.dollars(group),
+                    "cost_usd": _dollars(group),
                     "unpriced": group.unpriced,
                 }
                 for group in removed.groups

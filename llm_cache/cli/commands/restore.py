@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import click
 
 from llm_cache.cli import completion
-from llm_cache.cli.batches import batches
 from llm_cache.cli.errors import ExitCode, Failure
-from llm_cache.cli.interrupts import defer_interrupts
+from llm_cache.cli.interrupts import batches, defer_interrupts
 from llm_cache.cli.output.formatting import entries
 from llm_cache.cli.registry import Command
 from llm_cache.cli.select.filters import Wanted, matching, selection_flags

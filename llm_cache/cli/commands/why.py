@@ -10,7 +10,7 @@ from llm_cache.cli import completion
 from llm_cache.cli.errors import ExitCode, Failure
 from llm_cache.cli.registry import Command
 from llm_cache.cli.select.filters import Wanted, hint_if_unknown, narrowed
-from llm_cache.cli.select.params import TypedParam
+from llm_cache.cli.select.parse import TypedParam
 from llm_cache.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def command(
       llm-cache why intro_page subject=math topic=fractions grade=5
       llm-cache why intro_page subject=math 'grade="5"'
     """  # noqa: D301 - \b is a mark of Click's
-    from llm_cache.cli.select.best_reading import best_reading
+    from llm_cache.cli.select.readings import best_reading
 
     wanted = narrowed(Wanted(), prefix)
     typed = list(map(TypedParam.of, params))

@@ -75,6 +75,13 @@ def money(usd: float | None) -> str:
     return f"${usd:.2g}" if usd >= 1e-6 else "<$0.000001" if usd else "$0"  # noqa: PLR2004
 
 
+def about(shown: str, *, is_all: bool = True) -> str:
+    """An amount that is about right, or at least so much."""
+    if shown == UNKNOWN or shown.startswith("<"):
+        return shown
+    return f"≈{shown}" if is_all else f"at least {shown}"
+
+
 def percent(share: float, *, digits: int = 0) -> str:
     """`91.3%`; 100% means all of it, and 0% none."""
     text = f"{share:.{digits}%}"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TextIO, TypeAlias, cast
 from llm_cache.cli.output.escape import printable, printable_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 DEFAULT_COLUMNS: Final = 80
 
@@ -26,6 +26,10 @@ _PLAIN: Final = {
     "▉": "#", "▊": "#", "▋": "#", "▌": "#", "▍": ".", "▎": ".", "▏": ".",
 }  # fmt: skip
 _EIGHTHS: Final = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
+_LEVELS: Final = "▁▂▃▄▅▆▇█"
+_GAP: Final = "·"
+_PLAIN_LEVELS: Final = "_.-:=+*#"
+_PLAIN_GAP: Final = " "
 _TO_PLAIN: Final = str.maketrans(_PLAIN)
 
 
@@ -199,6 +203,24 @@ def bar(share: float, cells: int, *, screen: Screen) -> str:
     eighths = round(share * cells * 8)
     full, part = divmod(eighths, 8)
     return ("█" * full + _EIGHTHS[part]).ljust(cells, "·")
+
+
+def sparkline(shares: Sequence[float | None], *, screen: Screen) -> str:
+    """A cell for each share, the smallest of them lowest and the largest highest; a gap for None.
+
+    Where all are the same, all are high.
+    """
+    levels, gap = (_LEVELS, _GAP) if screen.is_unicode else (_PLAIN_LEVELS, _PLAIN_GAP)
+    known = [share for share in shares if share is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    top = len(levels) - 1
+
+    def cell(share: float | None) -> str:
+        if share is None:
+            return gap
+        return levels[round((share - low) / (high - low) * top) if high > low else top]
+
+    return "".join(map(cell, shares))
 
 
 def _columns(stream: TextIO, environ: Mapping[str, str]) -> int:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from llm_cache.cli.batches import batches
-from llm_cache.cli.output import columns
-from llm_cache.cli.output.entries import View
+from llm_cache.cli.interrupts import batches
+from llm_cache.cli.output.entries import View, of_trash
 from llm_cache.cli.output.formatting import UNKNOWN, iso, span
 from llm_cache.cli.output.screen import Marked, Mood, Piece
 
@@ -47,7 +46,7 @@ class InTrash:
     def view(self) -> View:
         """What a listing tells of them."""
         return View(
-            fields=columns.of_trash(self._removed, self._is_anew, self._since),
+            fields=of_trash(self._removed, self._is_anew, self._since),
             values=lambda info: (self._removed_iso(info), self._since_text(info)),
             json=lambda info: {
                 "removed_at": iso(self._fates[info.key].removed_at),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from llm_cache.api.cache import LLMCache
     from llm_cache.cli.select.order import Order
-    from llm_cache.cli.select.params import TypedParam
+    from llm_cache.cli.select.parse import TypedParam
     from llm_cache.core.entry import EntryInfo
 
 F = TypeVar("F", bound="Callable[..., Any]")

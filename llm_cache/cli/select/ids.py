@@ -1,16 +1,21 @@
-"""The ids that a user types: the first hex digits of a key, as many as tell it from the others."""
+"""Finds entries by ids: the first hex digits of a key, typed in or read from a list."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, TypeVar
+import select
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 from llm_cache.cli.errors import ExitCode, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from llm_cache.api.cache import LLMCache
+    from llm_cache.cli.session import Session
     from llm_cache.core.entry import Entry, EntryInfo
     from llm_cache.store.records import Trashed
 
@@ -20,6 +25,12 @@ FEWEST_DIGITS: Final = 4
 CANDIDATES_SHOWN: Final = 5
 ROWS_FOR_ONE_SEARCH: Final = 15
 """While one entry is searched by its id, so many are listed."""
+STDIN: Final = "-"
+QUIET_S: Final = 0.5
+"""How long nothing may come on stdin before it is said that we wait."""
+_LONGEST_LINE: Final = 200
+_SHOWN_CHARS: Final = 40
+_BOM: Final = b"\xef\xbb\xbf"
 _ID: Final = re.compile(rf"[0-9a-f]{{{FEWEST_DIGITS},64}}")
 
 
@@ -133,3 +144,53 @@ def _digits_that_differ(found: Sequence[EntryInfo]) -> int:
     """How many digits tell all of them apart; 8 at least."""
     keys = [entry.key.hex() for entry in found]
     return next(n for n in range(8, 65) if len({key[:n] for key in keys}) == len(set(keys)))
+
+
+def read_ids(session: Session, path: str) -> list[str]:
+    """The ids in a file, `-` for stdin; blank lines are passed over.
+
+    Raises:
+        Failure: a line is no id.
+    """
+    with _opened(session, path) as lines:
+        return list(_ids(lines, "stdin" if path == STDIN else path))
+
+
+def _ids(lines: BinaryIO, name: str) -> Iterator[str]:
+    number = 0
+    while line := lines.readline(_LONGEST_LINE):
+        number += 1
+        typed = line.removeprefix(_BOM if number == 1 else b"").decode("utf-8", "replace").strip()
+        if not typed:
+            continue
+        if digits_of(typed) is None:
+            shown = typed if len(typed) <= _SHOWN_CHARS else f"{typed[:_SHOWN_CHARS]}…"
+            raise Failure(
+                message=f"{name}:{number}: '{shown}' is not an id",
+                hint="write one id a line, as llm-cache ls -q prints them",
+                code=ExitCode.USAGE,
+            )
+        yield typed
+
+
+@contextmanager
+def _opened(session: Session, path: str) -> Generator[BinaryIO]:
+    if path != STDIN:
+        with Path(path).open("rb") as lines:
+            yield lines
+    elif sys.stdin is None:
+        raise Failure(message="stdin is closed: there are no ids to read", code=ExitCode.USAGE)
+    else:
+        _say_that_we_wait(session)
+        yield sys.stdin.buffer
+
+
+def _say_that_we_wait(session: Session) -> None:
+    is_terminal = sys.stdin.isatty()
+    wait_s = 0.0 if is_terminal else QUIET_S
+    if select.select([sys.stdin], [], [], wait_s)[0]:
+        return
+    session.out.flush()
+    end = ", then Ctrl-D" if is_terminal else ""
+    session.tell(f"Waiting for ids on stdin, one a line{end}.")
+    session.err.flush()

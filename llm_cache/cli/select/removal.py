@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from llm_cache.cli.batches import batches
-from llm_cache.cli.interrupts import defer_interrupts
+from llm_cache.cli.interrupts import batches, defer_interrupts
 from llm_cache.cli.output.status_line import Ticker
 from llm_cache.store.records import Removed
 

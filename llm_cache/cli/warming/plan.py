@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from llm_cache.cli.errors import ExitCode, Failure
-from llm_cache.cli.output import remake
-from llm_cache.cli.output.formatting import UNKNOWN, counted, duration, entries, money
+from llm_cache.cli.output.formatting import UNKNOWN, about, counted, duration, entries, money
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -93,8 +92,8 @@ def _task(sets: Sequence[Outlook]) -> str:
     to_make, at_a_time = (sum(getattr(one, n) for one in sets) for n in ("to_make", "at_a_time"))
     pace = f", {at_a_time:,} at a time" if at_a_time > 1 else ""
     amounts = [duration(_seconds(sets)), money(_cost(sets))]
-    about = ", ".join(remake.about(amount) for amount in amounts if amount != UNKNOWN)
-    return f"{counted(to_make, 'call')}{pace}{f': {about}' if about else ''}."
+    told = ", ".join(about(amount) for amount in amounts if amount != UNKNOWN)
+    return f"{counted(to_make, 'call')}{pace}{f': {told}' if told else ''}."
 
 
 def _stop(sets: Sequence[Outlook], limits: Limits) -> str | None:
@@ -152,4 +151,4 @@ def _write_table(screen: Screen, sets: Sequence[Outlook]) -> None:
 
 
 def _about(shown: str, one: Outlook) -> str:
-    return remake.about(shown) if one.to_make else UNKNOWN
+    return about(shown) if one.to_make else UNKNOWN
