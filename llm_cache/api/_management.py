@@ -257,11 +257,8 @@ class Management:
         return [replace(entry, id_digits=info.id_digits) for info, entry in found if entry]
 
     def policy_of(self, prefix: str) -> Policy:
-        """The policy in force for a prefix, as requests without a policy of their own have it.
-
-        Raises PrefixError if it is no prefix.
-        """
-        return self.engine.policy(check_prefix(prefix))
+        """The policy in force for a prefix, as requests without a policy of their own have it."""
+        return self.engine.policy(prefix)
 
     def judge(self, entry: EntryInfo) -> Freshness:
         """What an entry is good for now, as a lookup without a ttl of its own sees it."""
