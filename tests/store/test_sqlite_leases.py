@@ -13,8 +13,8 @@ from llm_cache.store.records import EVERYTHING, Counts, Held, Lease, Selection, 
 from llm_cache.store.sqlite import _liveness as owners
 from llm_cache.store.sqlite import _writer
 from llm_cache.store.sqlite import store as sqlite
-from llm_cache.store.sqlite._boot import boot_id, seconds_since_boot
 from llm_cache.store.sqlite._heartbeat import Heartbeat
+from llm_cache.store.sqlite._liveness import boot_id, seconds_since_boot
 from llm_cache.store.sqlite._schema import MIGRATIONS
 from tests.conformance.samples import an_entry, policies
 from tests.conformance.test_store_leases import acquire, granted, identity

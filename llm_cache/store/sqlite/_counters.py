@@ -1,4 +1,7 @@
-"""The counts of use in the SQLite file."""
+"""Counters of use, and notes on why a key has no entry.
+
+The writing functions are to be called within a write transaction.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from llm_cache.core.usage import MOST_COUNT
 from llm_cache.store.records import Counts, EntryUse, Note, Refusals, Unused, UsageDay
-from llm_cache.store.sqlite import _notes as noted
 from llm_cache.store.sqlite._connection import run
 
 if TYPE_CHECKING:
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
     import apsw
 
+    from llm_cache.store.records import Selection
     from llm_cache.store.sqlite._connection import Read
+    from llm_cache.store.sqlite._removal import Clause
 
 _COUNTS: Final = tuple(field.name for field in fields(Counts))
 _ADD: Final = (
@@ -32,6 +36,13 @@ _REFUSE: Final = (
     f"ON CONFLICT DO UPDATE SET times = min(times + excluded.times, {MOST_COUNT})"
 )
 
+NOTES_KEPT_S: Final = 7 * 86_400.0
+_NOTED_AT_MOST: Final = 1000
+_INVALIDATED: Final = "invalidated"
+_NOTE_COLUMNS: Final = "tenant, prefix, key, what, reason, at"
+_NOTE: Final = f"INSERT OR REPLACE INTO notes ({_NOTE_COLUMNS})"
+_OF_ALL: Final = b""
+
 
 def add(
     connection: apsw.Connection,
@@ -40,7 +51,7 @@ def add(
     refusals: Iterable[Refusals],
     notes: Iterable[Note],
 ) -> None:
-    """Adds counts to those in the file, and notes to those that are there.
+    """Adds counts to those in the file; a note replaces the one before on its key.
 
     None fails for its size, since all that is counted later would be told together with it: a file
     may hold entries with any numbers, and a sum that overflows is no INTEGER any more.
@@ -53,7 +64,9 @@ def add(
     for some in refusals:
         times = _bounded(some.times)
         run(connection, _REFUSE, (some.day, some.tenant, some.prefix, some.reason, times))
-    noted.add(connection, notes)
+    for note in notes:
+        values = (note.tenant, note.prefix, note.key, note.what, note.reason, note.at)
+        run(connection, f"{_NOTE} VALUES (?, ?, ?, ?, ?, ?)", values)
 
 
 def _bounded(count: float) -> float:
@@ -91,3 +104,30 @@ def unused(read_rows: Read, made_before: float, look_at: int) -> list[Unused]:
         Unused(tenant.decode(errors="replace"), prefix.decode(errors="replace"), entries)
         for tenant, prefix, entries in rows
     ]
+
+
+def note_invalidated(
+    connection: apsw.Connection, which: Selection, condition: Clause, now: float
+) -> None:
+    """Notes what is just about to be invalidated: the keys, or the prefixes where it is all."""
+    where, bindings = condition
+    if which.keys is not None or which.key_digits is not None:
+        rows = f"SELECT tenant, prefix, key, ?, '', ? FROM entries WHERE {where} LIMIT ?"  # noqa: S608 - our own conditions
+        run(connection, f"{_NOTE} {rows}", (_INVALIDATED, now, *bindings, _NOTED_AT_MOST))
+        return
+    rows = f"SELECT tenant, prefix, ?, ?, '', ? FROM totals WHERE {where}"  # noqa: S608
+    run(connection, f"{_NOTE} {rows}", (_OF_ALL, _INVALIDATED, now, *bindings))
+
+
+def forget_old_notes(connection: apsw.Connection, now: float) -> None:
+    """Forgets what is too old to matter."""
+    run(connection, "DELETE FROM notes WHERE at <= ?", (now - NOTES_KEPT_S,))
+
+
+def notes_of(read: Read, tenant: str, prefix: str, key: bytes) -> list[Note]:
+    """What is noted of a key and of its prefix, newest first."""
+    sql = (
+        f"SELECT {_NOTE_COLUMNS} FROM notes "  # noqa: S608 - our own names
+        "WHERE prefix = ? AND tenant = ? AND key IN (?, ?) ORDER BY at DESC"
+    )
+    return [Note(*row) for row in read(sql, (prefix, tenant, key, _OF_ALL))]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from llm_cache.store.records import Lease
-from llm_cache.store.sqlite._boot import boot_id, seconds_since_boot
 from llm_cache.store.sqlite._connection import run
+from llm_cache.store.sqlite._liveness import boot_id, seconds_since_boot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

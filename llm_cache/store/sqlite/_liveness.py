@@ -1,4 +1,4 @@
-"""Which of a directory's processes still live, told by the locks they hold.
+"""Tells live processes from dead ones by record locks, and deadlines by the clock since boot.
 
 Each process holds a POSIX record lock on a file of its own. The lock goes with the process, however
 it ends, also while a child of it lives on (a `flock` would stay with the child).
@@ -13,11 +13,11 @@ import re
 import secrets
 import struct
 import sys
+import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
 
 DIRECTORY_NAME: Final = "owners"
 _NAME: Final = re.compile(r"[0-9a-f]{32}")
@@ -150,3 +150,38 @@ def _is_locked(fd: int) -> bool:
     """Whether another process holds a lock on the file; asked without taking it."""
     flock = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, _ANY_LOCK))
     return int(flock[_TYPE_AT]) != fcntl.F_UNLCK
+
+
+# No wall clock, and the same for all processes: what their deadlines go by
+
+_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Seconds since the machine was started, sleep included (on macOS, CLOCK_MONOTONIC counts it)."""
+_NAME_BYTES: Final = 64
+
+
+def seconds_since_boot() -> float:
+    """An instant that means the same in every process of this boot and time namespace."""
+    return time.clock_gettime(_CLOCK)
+
+
+@lru_cache(maxsize=1)
+def boot_id() -> str:
+    """What names this boot and time namespace: an instant of another means nothing here."""
+    if sys.platform == "linux":
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        try:
+            return f"{boot} {Path('/proc/self/ns/time').readlink()}"
+        except OSError:  # a kernel that has no time namespaces
+            return boot
+    return _boot_session()
+
+
+def _boot_session() -> str:
+    """The name that macOS gives a boot."""
+    import ctypes
+
+    name, size = ctypes.create_string_buffer(_NAME_BYTES), ctypes.c_size_t(_NAME_BYTES)
+    system = ctypes.CDLL(None, use_errno=True)
+    if system.sysctlbyname(b"kern.bootsessionuuid", name, ctypes.byref(size), None, 0):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return name.value.decode("ascii")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
 
 from llm_cache.errors import StoreError
 from llm_cache.store.records import TRASH_KEPT_S, Group, Removed, Selection
-from llm_cache.store.sqlite import _leases, _notes, _trash
+from llm_cache.store.sqlite import _counters, _leases, _trash
 from llm_cache.store.sqlite._connection import run
 from llm_cache.store.sqlite._disk_space import is_full
 from llm_cache.store.sqlite._eviction import used_bytes
@@ -221,7 +221,7 @@ class Sweeper:
     def sweep_leftovers(self, now: float) -> None:
         """Drops leases of the dead and old notes."""
         self._write("delete from", _leases.sweep)
-        self._write("delete from", lambda c: _notes.sweep(c, now))
+        self._write("delete from", lambda c: _counters.forget_old_notes(c, now))
 
     def give_back(self) -> None:
         """Gives pages that have come free back to the file system, a few at a time."""
@@ -256,7 +256,7 @@ def _void(connection: apsw.Connection, which: Selection, now: float) -> None:
     """Sees to it that what is being generated is not kept, and notes what goes."""
     condition = clause(which)
     _leases.drop(connection, condition)
-    _notes.invalidated(connection, which, condition, now)
+    _counters.note_invalidated(connection, which, condition, now)
     run(connection, "UPDATE meta SET value = value + 1 WHERE name = 'invalidations'")
 
 

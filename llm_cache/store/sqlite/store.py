@@ -11,7 +11,6 @@ from llm_cache.core.entry import wall_clock
 from llm_cache.errors import StoreError
 from llm_cache.store.records import PLAIN, Removed, Selection, Total
 from llm_cache.store.sqlite import _counters, _leases, _salvage, _trash
-from llm_cache.store.sqlite import _notes as noted
 from llm_cache.store.sqlite._connection import BUSY_WAIT_S, store_errors
 from llm_cache.store.sqlite._corruption import (
     GET,
@@ -272,7 +271,7 @@ class SqliteStore:
 
     def notes(self, tenant: str, prefix: str, key: bytes) -> list[Note]:
         """What is noted of a key and of its prefix, newest first."""
-        return noted.of(self._read, tenant, prefix, key)
+        return _counters.notes_of(self._read, tenant, prefix, key)
 
     def disk_bytes(self) -> int:
         """Bytes of the file that are in use, and of its write-ahead log."""
