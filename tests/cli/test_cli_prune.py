@@ -18,7 +18,7 @@ from llm_cache.core.entry import Entry
 from llm_cache.core.keys import Identity, canonical_params
 from llm_cache.core.values.codec import UNTYPED
 from llm_cache.store.records import Group
-from llm_cache.store.sqlite._removal import add_to_totals
+from llm_cache.store.sqlite._entries import add_to_totals
 from llm_cache.store.sqlite._rows import INSERT, to_row
 
 MIB = 1024**2

@@ -48,7 +48,7 @@ def test_a_jump_of_the_clock_ends_no_lease(tmp_path, jump_s):
             jumping.now += jump_s
             assert acquire(stores[1]) is Held.BY_ANOTHER
             assert stores[1].is_held(lease.key)
-        stores[0].lessor.beat()
+        stores[0].leases.beat()
         assert stores[0].put(an_entry(), lease=lease)
         assert isinstance(acquire(stores[1], unfit=an_entry()), Lease)
     finally:

@@ -13,8 +13,8 @@ import pytest
 
 from llm_cache import LLMCache, StoreError
 from llm_cache.store.records import Selection
+from llm_cache.store.sqlite._corruption import sound_entries
 from llm_cache.store.sqlite._database import Database
-from llm_cache.store.sqlite._salvage import sound_entries
 from llm_cache.store.sqlite.store import FILE_NAME
 from tests.conformance.samples import an_entry, keep
 

@@ -7,8 +7,8 @@ import pytest
 
 from llm_cache.core.policy_resolution import NOTHING, Remembered
 from llm_cache.store.records import EVERYTHING, Selection
+from llm_cache.store.sqlite._corruption import sound_entries
 from llm_cache.store.sqlite._rows import to_row
-from llm_cache.store.sqlite._salvage import sound_entries
 from llm_cache.store.sqlite._schema import MIGRATIONS
 from llm_cache.store.sqlite.store import FILE_NAME
 from tests.conformance.samples import an_entry, held, keep

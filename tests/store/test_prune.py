@@ -13,7 +13,8 @@ from llm_cache.core.entry import Freshness, judge
 from llm_cache.core.policy import CachePolicy
 from llm_cache.core.policy_resolution import PolicyTable
 from llm_cache.store.records import EVERYTHING, TRASH_KEPT_S, Group, Selection, Sweep
-from llm_cache.store.sqlite._eviction import PAGE, Room, least_used, used_bytes
+from llm_cache.store.sqlite._prune import PAGE, FileUsage, least_used
+from llm_cache.store.sqlite._queries import used_bytes
 from llm_cache.store.sqlite._sweep import AT_ONCE
 from llm_cache.store.sqlite.store import SqliteStore
 from tests.conformance.samples import T0, an_entry, big_entry, held, keep, keys_of, policies
@@ -32,7 +33,7 @@ def put_many(store, entries):
 
 
 def _keep(connection, entries):
-    from llm_cache.store.sqlite._insertion import keep
+    from llm_cache.store.sqlite._entries import keep
 
     for entry in entries:
         keep(connection, entry)
@@ -287,13 +288,13 @@ def test_no_more_of_a_full_store_is_read_than_goes(store, others):
     """What was used lately is not looked at to find what was not."""
     put_many(store, [big_entry(n, 20_000, used_at=T0 - n) for n in range(20)])
     put_many(store, [an_entry(n, prefix="other", used_at=T0 + n) for n in range(others)])
-    room, read = Room.measured(store._read), []
+    usage, read = FileUsage.measured(store._read), []
 
     def reading(sql, bindings=()):
         rows = store._read(sql, bindings)
         read.extend(rows)
         return rows
 
-    group, numbers = least_used(reading, room, 100_000, going=())
+    group, numbers = least_used(reading, usage, 100_000, going=())
     assert group.entries == len(numbers) <= 5
     assert len(read) <= PAGE

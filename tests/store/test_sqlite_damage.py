@@ -11,7 +11,7 @@ from llm_cache.core.entry import EntryInfo
 from llm_cache.errors import StoreError
 from llm_cache.store.records import EVERYTHING, Selection
 from llm_cache.store.sqlite._connection import run
-from llm_cache.store.sqlite._insertion import keep as put_entry
+from llm_cache.store.sqlite._entries import keep as put_entry
 from tests.conformance.samples import T0, Clock, an_entry, held, keep, keys_of, policies
 
 WAIT_S = 30.0

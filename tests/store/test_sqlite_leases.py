@@ -122,14 +122,14 @@ def test_a_beat_puts_the_deadline_off(store, raw):
     """For as long as it is held, and not after."""
     lease = granted(store)
     before = raw.value("SELECT deadline FROM leases")
-    store.lessor.beat()
+    store.leases.beat()
     granted(store, 1)  # behind the beat
     after = raw.value("SELECT deadline FROM leases WHERE key = ?", lease.key)
     assert after > before
-    assert store.lessor.is_holding
+    assert store.leases.is_holding
     store.release(lease)
     assert store.put(an_entry(1), lease=granted_again(store))
-    assert [lease.key for lease in store.lessor._held.values()] == [identity(1).key]
+    assert [lease.key for lease in store.leases._held.values()] == [identity(1).key]
 
 
 def granted_again(store):
@@ -142,14 +142,14 @@ def test_who_was_voided_is_renewed_no_more(store, raw):
     """A beat brings back no lease that was taken away."""
     granted(store)
     store.remove(EVERYTHING)
-    store.lessor.beat()
+    store.leases.beat()
     granted(store, 1)  # behind the beat
     assert raw.value("SELECT count(*) FROM leases") == 1
 
 
 def test_a_beat_comes_within_a_third_of_the_lease(make_store):
     """One that is late by as much again still comes in time."""
-    assert make_store().lessor.beat_every_s == pytest.approx(sqlite.LEASE_S / 3)
+    assert make_store().leases.beat_every_s == pytest.approx(sqlite.LEASE_S / 3)
 
 
 class Member:
@@ -306,7 +306,7 @@ def test_a_put_that_fails_gives_its_lease_back(make_store, monkeypatch):
     monkeypatch.undo()
     granted(here, 2)  # behind the release
     assert isinstance(acquire(there), Lease)
-    assert not here.lessor._held.keys() & {lease.token}
+    assert not here.leases._held.keys() & {lease.token}
 
 
 def raises(error):

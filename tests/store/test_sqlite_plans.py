@@ -9,7 +9,7 @@ from llm_cache.core.entry import share_of
 from llm_cache.core.policy_resolution import Policy, Remembered
 from llm_cache.store.records import EVERYTHING, Counts, EntryUse, Selection, UsageDay
 from llm_cache.store.sqlite._connection import run
-from llm_cache.store.sqlite._removal import add_to_totals
+from llm_cache.store.sqlite._entries import add_to_totals
 from llm_cache.store.sqlite._rows import INSERT, to_row
 from tests.conformance.samples import T0, an_entry, keep, policies
 

@@ -6,7 +6,7 @@ import pytest
 
 from llm_cache.store.records import EVERYTHING, Counts, Selection, UsageDay
 from llm_cache.store.sqlite._connection import run
-from llm_cache.store.sqlite._removal import add_to_totals
+from llm_cache.store.sqlite._entries import add_to_totals
 from llm_cache.store.sqlite._rows import INSERT, to_row
 from tests.conformance.samples import T0, an_entry, policies
 

@@ -14,7 +14,7 @@ from llm_cache.errors import StoreError
 from llm_cache.store.records import EVERYTHING, Selection
 from llm_cache.store.sqlite import _writer
 from llm_cache.store.sqlite._connection import run
-from llm_cache.store.sqlite._removal import add_to_totals
+from llm_cache.store.sqlite._entries import add_to_totals
 from llm_cache.store.sqlite._rows import INSERT, to_row
 from tests.conformance.samples import an_entry, held, keep
 

@@ -10,7 +10,7 @@ from llm_cache.api.cache import LLMCache
 from llm_cache.core.keys import Identity, canonical_params
 from llm_cache.engine import explain
 from llm_cache.store.sqlite._connection import run
-from llm_cache.store.sqlite._removal import add_to_totals
+from llm_cache.store.sqlite._entries import add_to_totals
 from llm_cache.store.sqlite._rows import INSERT, to_row
 from tests.conformance.samples import T0, Clock, an_entry
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from llm_cache.store.records import Selection
     from llm_cache.store.sqlite._connection import Read
-    from llm_cache.store.sqlite._removal import Clause
+    from llm_cache.store.sqlite._queries import Clause
 
 _COUNTS: Final = tuple(field.name for field in fields(Counts))
 _ADD: Final = (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from llm_cache.core.fork_locks import made_again_in_child
-from llm_cache.store.sqlite import _salvage, _schema
+from llm_cache.store.sqlite import _corruption, _schema
 from llm_cache.store.sqlite._connection import (
     BUSY_WAIT_S,
     READ_ONLY,
@@ -257,7 +257,7 @@ class Database:
             if not may_make:
                 raise ReplacedError  # just now: only who is alone may make it
             # The log of a file that is gone would be taken for that of the new one.
-            _salvage.move_leftovers_aside(self.path)
+            _corruption.move_leftovers_aside(self.path)
             _schema.make(self.path, options=self._options)
         with _closing(connect(self.path, options=self._options)) as connection:
             _schema.prepare(connection, path=str(self.path))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.core.fork_locks import made_again_in_child
 from llm_cache.errors import StoreError
-from llm_cache.store.sqlite import _salvage
+from llm_cache.store.sqlite import _corruption
 from llm_cache.store.sqlite._connection import BUSY_WAIT_S
 from llm_cache.store.sqlite._corruption import is_damage_of_file
 from llm_cache.store.sqlite._database import Database, ReplacedError
@@ -286,9 +286,9 @@ class LiveDatabase:
             with lock.held(alone=True):
                 if inode(self.path) != seen:
                     return False  # another process was quicker
-                if not _salvage.is_damaged(self.path):
+                if not _corruption.is_damaged(self.path):
                     return False
-                aside = _salvage.move_aside(self.path, self._clock())
+                aside = _corruption.move_aside(self.path, self._clock())
         finally:
             lock.close()
         _log.warning(

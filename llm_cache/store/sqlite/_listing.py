@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llm_cache.core.keys import ID_DIGITS
 from llm_cache.errors import StoreError
 from llm_cache.store.sqlite._corruption import is_damage_of_row
-from llm_cache.store.sqlite._removal import clause
+from llm_cache.store.sqlite._queries import clause
 from llm_cache.store.sqlite._rows import INFO_COLUMNS, is_well_typed, to_info
 
 if TYPE_CHECKING:

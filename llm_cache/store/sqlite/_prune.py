@@ -1,4 +1,4 @@
-"""Pruning the SQLite file: what is expired, of no current version, or too much, and in that order.
+"""Prunes the file: what has expired, what is of no current version, and the least recently used.
 
 A dry run goes the same way, and measures where the other removes.
 """
@@ -6,21 +6,39 @@ A dry run goes the same way, and measures where the other removes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from llm_cache.store.records import TRASH_KEPT_S, Group, Removed
-from llm_cache.store.sqlite import _eviction, _trash
-from llm_cache.store.sqlite._removal import expired_clauses, measure, unless
+from llm_cache.store.sqlite import _trash
+from llm_cache.store.sqlite._queries import expired_clauses, measure, unless, used_bytes
+from llm_cache.store.sqlite._rows import SIZE
 from llm_cache.store.sqlite._sweep import nothing, summed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Container, Iterable, Mapping
 
     from llm_cache.core.policy_resolution import Policy
     from llm_cache.store.records import Sweep
     from llm_cache.store.sqlite._connection import Read
-    from llm_cache.store.sqlite._removal import Clause
+    from llm_cache.store.sqlite._queries import Clause
     from llm_cache.store.sqlite._sweep import OnSwept, Sweeper
+
+EVICT_TO: Final = 0.9
+"""Room is made down to this part of the limit: not every write has to make some then, and indexes
+lose less than their share, since their pages stay partly empty."""
+PAGE: Final = 2000
+_BY_USE: Final = f"""
+SELECT number, used_at, {SIZE}, generation_seconds, cost_usd FROM entries
+WHERE (used_at, number) > (?, ?) ORDER BY used_at, number LIMIT ?
+"""  # noqa: S608 - our own names
+_EMPTY: Final = """
+SELECT (SELECT count(*) FROM sqlite_schema WHERE rootpage > 0) * page_size FROM pragma_page_size
+"""
+_HELD: Final = f"""
+SELECT ifnull(sum(n), 0), ifnull(sum(bytes), 0) FROM (
+    SELECT sum(entries) AS n, sum(size_bytes) AS bytes FROM totals
+    UNION ALL SELECT count(*), sum({SIZE}) FROM trash)
+"""  # noqa: S608 - as above
 
 
 class Pruner:
@@ -35,7 +53,7 @@ class Pruner:
         self, policy_of: Callable[[str], Policy], now: float, *, dry_run: bool
     ) -> Removed:
         """Prunes if the file is over its limit."""
-        if _eviction.used_bytes(self._read) <= self._max_bytes:
+        if used_bytes(self._read) <= self._max_bytes:
             return Removed()
         task = _Task(policy_of, now, {}, self._max_bytes)
         if dry_run:
@@ -64,18 +82,18 @@ class Pruner:
         return removed
 
     def _carry_out(self, task: _Task, way: _Way) -> Removed:
-        room = _eviction.Room.measured(self._read)
-        is_over = room.used_bytes > task.limit_bytes
+        usage = FileUsage.measured(self._read)
+        is_over = usage.used_bytes > task.limit_bytes
         gone = way.empty_trash(task.now if is_over else task.now - TRASH_KEPT_S)
         expired = self._expired(task)
         groups = [way.sweep(condition, "expired") for condition in expired]
         orphans = self._orphans(task)
         groups += [way.sweep(condition, "orphaned") for condition in orphans]
-        left_bytes = room.used_bytes - room.taken_by([gone, *groups])
+        left_bytes = usage.used_bytes - usage.taken_by([gone, *groups])
         if left_bytes > task.limit_bytes:
             going = self._numbers([*expired, *orphans])
-            excess_bytes = left_bytes - task.limit_bytes * _eviction.EVICT_TO
-            groups.append(way.evict(*_eviction.least_used(self._read, room, excess_bytes, going)))
+            excess_bytes = left_bytes - task.limit_bytes * EVICT_TO
+            groups.append(way.evict(*least_used(self._read, usage, excess_bytes, going)))
         way.end(task.now)
         return Removed(summed(groups), gone)
 
@@ -175,3 +193,60 @@ class _Removing:
 
     def end(self, now: float) -> None:
         self._sweeper.sweep_leftovers(now)
+
+
+@dataclass(frozen=True, slots=True)
+class FileUsage:
+    """How much of the file is in use, and about how much of that an entry takes.
+
+    Beside its value and params every entry has other columns, places in indexes and half-empty
+    pages: all of the file that is none of the two nor empty table, shared out evenly.
+    """
+
+    used_bytes: int
+    beside_bytes: float
+
+    @classmethod
+    def measured(cls, read: Read) -> FileUsage:
+        """As it is now."""
+        used = used_bytes(read)
+        [[empty_bytes]] = read(_EMPTY) or [(0,)]  # no row where the file is gone
+        [[entries, held_bytes]] = read(_HELD) or [(0, 0)]
+        return cls(used, max(used - empty_bytes - held_bytes, 0) / max(entries, 1))
+
+    def taken_by(self, groups: Iterable[Group]) -> float:
+        """About how many bytes of the file come free when these groups go."""
+        return sum(group.size_bytes + group.entries * self.beside_bytes for group in groups)
+
+
+def least_used(
+    read: Read, usage: FileUsage, excess_bytes: float, going: Container[int]
+) -> tuple[Group, tuple[int, ...]]:
+    """Those that have to go for the file to lose about `excess_bytes`, and their numbers.
+
+    `going` are numbers of entries that go anyway.
+    """
+    numbers: list[int] = []
+    pages: list[Group] = []
+    place: tuple[Any, ...] = (float("-inf"), 0)
+    while excess_bytes > 0:
+        page = read(_BY_USE, (*place, PAGE))
+        taken: list[Group] = []
+        for number, _, size_bytes, seconds, usd in page:
+            if number in going:
+                continue
+            numbers.append(number)
+            taken.append(_alone(size_bytes, seconds, usd))
+            excess_bytes -= usage.taken_by(taken[-1:])
+            if excess_bytes <= 0:
+                break
+        pages.append(Group.total("evicted", taken))
+        if len(page) < PAGE:
+            break
+        place = (page[-1][1], page[-1][0])
+    return Group.total("evicted", pages), tuple(numbers)
+
+
+def _alone(size_bytes: int, seconds: float | None, usd: float | None) -> Group:
+    untimed, unpriced = int(seconds is None), int(usd is None)
+    return Group("evicted", 1, size_bytes, seconds or 0.0, usd or 0.0, untimed, unpriced)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import apsw
 
 from llm_cache.core.entry import wall_clock
-from llm_cache.store.sqlite import _leases, _salvage
+from llm_cache.store.sqlite import _corruption, _leases
 from llm_cache.store.sqlite._connection import run, store_errors
-from llm_cache.store.sqlite._corruption import count_again as _count_again
-from llm_cache.store.sqlite._corruption import is_damage_of_file, is_sound
+from llm_cache.store.sqlite._corruption import is_damage_of_file
 from llm_cache.store.sqlite._directory import inode
 from llm_cache.store.sqlite._disk_space import Room
+from llm_cache.store.sqlite._entries import count_again as _count_again
+from llm_cache.store.sqlite._entries import is_sound, keep_salvaged
 from llm_cache.store.sqlite._file import LiveDatabase
-from llm_cache.store.sqlite._insertion import keep_salvaged
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -113,7 +113,7 @@ def _live(place: Place, aside: list[Path] | None = None) -> Generator[LiveDataba
 
 def _take_over(live: LiveDatabase, aside: Path) -> None:
     """Keeps the sound entries of a file, until something is invalidated."""
-    for entry in _salvage.sound_entries(aside):
+    for entry in _corruption.sound_entries(aside):
         with live.transaction() as connection:
             if not keep_salvaged(connection, entry):
                 return

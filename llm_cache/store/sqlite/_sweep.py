@@ -14,8 +14,8 @@ from llm_cache.store.records import TRASH_KEPT_S, Group, Removed, Selection
 from llm_cache.store.sqlite import _counters, _leases, _trash
 from llm_cache.store.sqlite._connection import run
 from llm_cache.store.sqlite._disk_space import is_full
-from llm_cache.store.sqlite._eviction import used_bytes
-from llm_cache.store.sqlite._removal import Clause, clause, expired_clauses, measure, remove
+from llm_cache.store.sqlite._entries import remove
+from llm_cache.store.sqlite._queries import Clause, clause, expired_clauses, measure, used_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

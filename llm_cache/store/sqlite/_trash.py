@@ -11,8 +11,9 @@ from llm_cache.store.records import Group, Total, Trashed
 from llm_cache.store.sqlite import _leases
 from llm_cache.store.sqlite._connection import run
 from llm_cache.store.sqlite._corruption import is_damage_of_row
+from llm_cache.store.sqlite._entries import add_up
 from llm_cache.store.sqlite._listing import id_digits
-from llm_cache.store.sqlite._removal import MEASURES, add_up, clause
+from llm_cache.store.sqlite._queries import MEASURES, clause
 from llm_cache.store.sqlite._rows import ENTRY_COLUMNS, INFO_COLUMNS, SIZE, is_well_typed, to_info
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from llm_cache.store.records import Selection
     from llm_cache.store.sqlite._connection import Read
-    from llm_cache.store.sqlite._removal import Clause
+    from llm_cache.store.sqlite._queries import Clause
 
 PAGE: Final = 500
 _PLACE: Final = "number, removed_at"

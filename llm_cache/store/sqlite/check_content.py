@@ -18,7 +18,9 @@ from llm_cache.store.findings import Finding, Level, Repair, roughly
 from llm_cache.store.records import TRASH_KEPT_S
 from llm_cache.store.sqlite import _counters, _leases, _liveness, _schema
 from llm_cache.store.sqlite._connection import run, store_errors
-from llm_cache.store.sqlite._corruption import is_damage_of_file, is_damage_of_row, is_sound
+from llm_cache.store.sqlite._corruption import is_damage_of_file, is_damage_of_row
+from llm_cache.store.sqlite._entries import is_sound
+from llm_cache.store.sqlite._queries import used_bytes
 from llm_cache.store.sqlite._repair import (
     count_again,
     drop_damaged_rows,
@@ -51,10 +53,6 @@ UNION ALL SELECT * FROM (
     SELECT tenant, prefix, count(*), sum({SIZE}), sum(value_bytes) FROM entries GROUP BY 1, 2
     EXCEPT SELECT tenant, prefix, entries, size_bytes, value_bytes FROM totals))
 """  # noqa: S608 - our own names
-_USED: Final = (
-    "SELECT (page_count - freelist_count) * page_size "
-    "FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
-)
 FILE: Final = "file"
 
 
@@ -218,9 +216,9 @@ def check_totals(place: Place, connection: apsw.Connection) -> Iterator[Finding]
 
 def check_size(place: Place, connection: apsw.Connection) -> Iterator[Finding]:
     """How much of `max_disk` is used."""
-    [[used_bytes]] = run(connection, _USED)
-    text = f"{format_size(used_bytes)} of {format_size(place.max_bytes)} are used (max_disk)"
-    if used_bytes > place.max_bytes:
+    used = used_bytes(partial(run, connection))
+    text = f"{format_size(used)} of {format_size(place.max_bytes)} are used (max_disk)"
+    if used > place.max_bytes:
         yield Finding("size", Level.WARN, text, "llm-cache prune, or raise max_disk")
     else:
         yield Finding("size", Level.OK, text)

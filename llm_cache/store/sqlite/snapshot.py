@@ -13,10 +13,10 @@ import apsw
 from llm_cache.store.records import Selection
 from llm_cache.store.sqlite import _trash
 from llm_cache.store.sqlite._connection import READ_ONLY, WaitWhileBusy, connect, run, store_errors
+from llm_cache.store.sqlite._corruption import COMPANIONS
 from llm_cache.store.sqlite._directory import prepare_directory, refuse_link
 from llm_cache.store.sqlite._listing import pages
-from llm_cache.store.sqlite._removal import clause
-from llm_cache.store.sqlite._salvage import COMPANIONS
+from llm_cache.store.sqlite._queries import clause
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -10,21 +10,22 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from llm_cache.core.entry import wall_clock
 from llm_cache.errors import StoreError
 from llm_cache.store.records import PLAIN, Removed, Selection, Total
-from llm_cache.store.sqlite import _counters, _leases, _salvage, _trash
+from llm_cache.store.sqlite import _counters, _leases, _trash
 from llm_cache.store.sqlite._connection import BUSY_WAIT_S, store_errors
-from llm_cache.store.sqlite._corruption import (
+from llm_cache.store.sqlite._corruption import is_damage_of_file, is_damage_of_row, sound_entries
+from llm_cache.store.sqlite._disk_space import Room
+from llm_cache.store.sqlite._entries import (
     GET,
     drop_if_damaged,
-    is_damage_of_file,
-    is_damage_of_row,
+    find_sound,
+    keep,
+    keep_salvaged,
 )
-from llm_cache.store.sqlite._disk_space import Room
-from llm_cache.store.sqlite._eviction import used_bytes
 from llm_cache.store.sqlite._file import LiveDatabase
-from llm_cache.store.sqlite._insertion import keep, keep_newer, keep_salvaged
-from llm_cache.store.sqlite._lease_manager import Lessor
+from llm_cache.store.sqlite._leases import LeaseManager
 from llm_cache.store.sqlite._listing import pages
 from llm_cache.store.sqlite._prune import Pruner
+from llm_cache.store.sqlite._queries import used_bytes
 from llm_cache.store.sqlite._rows import DamagedRowError, to_entry
 from llm_cache.store.sqlite._sweep import Sweeper
 from llm_cache.store.sqlite._writer import Writer
@@ -108,7 +109,7 @@ class SqliteStore:
             clock=clock,
         )
         self._pruner = Pruner(self._sweeper, self._read, max_bytes=max_bytes)
-        self.lessor: Final = Lessor(self._live, self._writer, lease_s)
+        self.leases: Final = LeaseManager(self._live, self._writer, lease_s)
         self._clock = clock
 
     @property
@@ -156,12 +157,12 @@ class SqliteStore:
             # Where nothing can be kept, nobody is to wait for anybody.
             self._room.check(0)
             try:
-                return self.lessor.acquire(identity, unfit, askers)
+                return self.leases.acquire(identity, unfit, askers)
             except Exception as error:
                 if not (is_damage_of_file(error) and self._live.mend(error)):
                     raise
                 self._live.open()
-                return self.lessor.acquire(identity, unfit, askers)
+                return self.leases.acquire(identity, unfit, askers)
 
     def is_held(self, key: bytes) -> bool:
         """Whether somebody who lives holds the lease of `key`."""
@@ -171,7 +172,7 @@ class SqliteStore:
 
     def release(self, lease: Lease) -> None:
         """Gives a lease back, without waiting for that."""
-        self.lessor.release(lease)
+        self.leases.release(lease)
 
     def put(self, entry: Entry, *, lease: Lease | None = None) -> bool:
         """Keeps `entry` in place of the one before; False if its lease was voided."""
@@ -193,7 +194,7 @@ class SqliteStore:
                     self.release(lease)
             raise
         if lease is not None:
-            self.lessor.let_go(lease)
+            self.leases.let_go(lease)
         self._room.set_aside()
         return was_kept
 
@@ -212,7 +213,7 @@ class SqliteStore:
     def merge(self, entries: Sequence[Entry]) -> list[Entry]:
         """Keeps entries where there is none that is as new; which those are."""
         self._make_sure_of_room(sum(entry.size_bytes for entry in entries))
-        return self._write("write to", lambda c: keep_newer(c, entries))
+        return self._write("write to", lambda c: _merge(c, entries))
 
     def trash_totals(self) -> list[Total]:
         """What is in the trash, by tenant and prefix."""
@@ -315,7 +316,7 @@ class SqliteStore:
         """Takes over what is sound in a damaged file, until something is invalidated."""
         salvaged = 0
         try:
-            for entry in _salvage.sound_entries(aside):
+            for entry in sound_entries(aside):
                 if not self._write("write to", partial(keep_salvaged, entry=entry)):
                     _log.warning("%s: something was invalidated: the rest is left there", aside)
                     break
@@ -323,3 +324,15 @@ class SqliteStore:
         except StoreError as error:
             _log.warning("%s: not all of it could be salvaged: %s", aside, error)
         _log.warning("%s: %d entries were salvaged", aside, salvaged)
+
+
+def _merge(connection: apsw.Connection, entries: Iterable[Entry]) -> list[Entry]:
+    """Stores the entries that are newer than what is there, and voids the leases of their keys."""
+    stored: list[Entry] = []
+    for entry in entries:
+        there = find_sound(connection, entry.key)
+        if there is None or there.created_at < entry.created_at:
+            _leases.drop(connection, ("key = ?", (entry.key,)))
+            keep(connection, entry)
+            stored.append(entry)
+    return stored

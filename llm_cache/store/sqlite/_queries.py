@@ -1,4 +1,4 @@
-"""Taking entries out of the SQLite file, with the totals kept right in the same transaction."""
+"""Conditions in SQL: what a selection selects, what has expired, and how much that is."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from llm_cache.store.records import Group, Selection
-from llm_cache.store.sqlite._connection import run
-from llm_cache.store.sqlite._rows import ENTRY_COLUMNS, SIZE
+from llm_cache.store.sqlite._rows import SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    import apsw
-
     from llm_cache.core.policy_resolution import Policy, Said
     from llm_cache.store.sqlite._connection import Read
 
-_ALL: Final = "true"
+_USED: Final = """
+SELECT (page_count - freelist_count) * page_size
+FROM pragma_page_count, pragma_freelist_count, pragma_page_size
+"""
+ALL: Final = "true"
+"""The condition of an empty selection."""
 _MEASURED: Final = f"{SIZE} AS size, generation_seconds, cost_usd"
 
 
@@ -54,7 +56,7 @@ def clause(which: Selection) -> Clause:
     if which.tenant is not None:
         conditions.append("tenant = ?")
         bindings.append(which.tenant)
-    return " AND ".join(conditions) or _ALL, tuple(bindings)
+    return " AND ".join(conditions) or ALL, tuple(bindings)
 
 
 def expired_clauses(prefix: str, policy: Policy, now: float) -> list[Clause]:
@@ -160,57 +162,7 @@ def measure(
     return Group(why, *rows[0]) if rows else Group(why, 0, 0)
 
 
-def remove(
-    connection: apsw.Connection, condition: Clause, why: str, *, keep_at: float | None = None
-) -> Group:
-    """Drops what a condition selects; with `keep_at`, an instant, it goes to the trash."""
-    where, bindings = condition
-    if keep_at is not None:
-        run(
-            connection,
-            f"INSERT OR REPLACE INTO trash (removed_at, {ENTRY_COLUMNS}) "  # noqa: S608
-            f"SELECT ?, {ENTRY_COLUMNS} FROM entries WHERE {where}",
-            (keep_at, *bindings),
-        )
-    gone = run(connection, f"SELECT {MEASURES} FROM entries WHERE {where}", bindings)[0]  # noqa: S608
-    add_up(connection, "entries", condition, sign="-")
-    if where == _ALL:
-        run(connection, "DELETE FROM entries")  # without a condition SQLite need not read the rows
-    else:
-        run(connection, f"DELETE FROM entries WHERE {where}", bindings)  # noqa: S608
-    run(connection, "DELETE FROM totals WHERE entries <= 0")
-    return Group(why, *gone)
-
-
-_ADD_TO_TOTALS: Final = "INSERT INTO totals (tenant, prefix, entries, size_bytes, value_bytes)"
-_SUM_UP: Final = """
-ON CONFLICT DO UPDATE SET entries = entries + excluded.entries,
-size_bytes = size_bytes + excluded.size_bytes, value_bytes = value_bytes + excluded.value_bytes
-"""
-
-
-def add_up(connection: apsw.Connection, table: str, condition: Clause, *, sign: str = "") -> None:
-    """Adds what a condition selects of a table to the totals, or takes it off with a `-`.
-
-    All inside SQLite: in a damaged row even a prefix may be no text.
-    """
-    where, bindings = condition
-    run(
-        connection,
-        f"{_ADD_TO_TOTALS} SELECT tenant, prefix, {sign}count(*), {sign}sum({SIZE}), "  # noqa: S608
-        f"{sign}sum(value_bytes) FROM {table} WHERE {where} GROUP BY 1, 2 {_SUM_UP}",
-        bindings,
-    )
-
-
-def add_to_totals(
-    connection: apsw.Connection,
-    tenant: str,
-    prefix: str,
-    entries: int,
-    size_bytes: int,
-    value_bytes: int,
-) -> None:
-    """Adds to what is held of a prefix."""
-    amounts = (tenant, prefix, entries, size_bytes, value_bytes)
-    run(connection, f"{_ADD_TO_TOTALS} VALUES (?, ?, ?, ?, ?) {_SUM_UP}", amounts)
+def used_bytes(read: Read) -> int:
+    """Bytes of the file that are in use; 0 where it is gone."""
+    rows = read(_USED)
+    return int(rows[0][0]) if rows else 0
