@@ -19,7 +19,7 @@ cache = get_cache()
 cache.get_or_generate_sync("p", lambda: "text", n=0)
 parts = cache.engine.parts
 store = parts.store
-database = store._live.open()
+database = store._file.open()
 store.get(b"0" * 32)
 
 LOCKS = {
@@ -37,8 +37,8 @@ LOCKS = {
     "store.stamps._lock": lambda: store.stamps._lock,
     "store.sqlite._writer._lock": lambda: store._writer._lock,
     "store.sqlite._writer._working": lambda: store._writer._working,
-    "store.sqlite._database._writing": lambda: store._live.open()._writing,
-    "store.sqlite._database.lock": lambda: next(iter(store._live.open()._readers)).lock,
+    "store.sqlite._database._writing": lambda: store._file.open()._writing,
+    "store.sqlite._database.lock": lambda: next(iter(store._file.open()._readers)).lock,
     "store.sqlite._heartbeat._changed": lambda: _heartbeat.heartbeat()._changed,
 }
 

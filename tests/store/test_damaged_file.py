@@ -204,8 +204,8 @@ def test_what_is_sound_in_a_damaged_file_is_salvaged(place, make_store):
     assert 50 < len(sound) < ENTRIES
     store = make_store()
     done = threading.Event()
-    salvage = store._live._on_rescue
-    store._live._on_rescue = lambda aside: (salvage(aside), done.set())
+    salvage = store._file._on_moved_aside
+    store._file._on_moved_aside = lambda aside: (salvage(aside), done.set())
     for entry in entries:
         assert store.get(entry.key) in (entry, None)
     assert done.wait(GUARD_S)
@@ -239,7 +239,7 @@ def test_nothing_invalidated_comes_back_from_a_damaged_file(place, make_store):
     path.write_bytes(b"garbage" + path.read_bytes()[7:])
     store = make_store()
     begun, go, done = threading.Event(), threading.Event(), threading.Event()
-    salvage = store._live._on_rescue
+    salvage = store._file._on_moved_aside
 
     def held_up(aside):
         # What can be read after all: the header is put right.
@@ -250,7 +250,7 @@ def test_nothing_invalidated_comes_back_from_a_damaged_file(place, make_store):
         salvage(aside)
         done.set()
 
-    store._live._on_rescue = held_up
+    store._file._on_moved_aside = held_up
     assert store.get(an_entry(0).key) is None
     assert begun.wait(GUARD_S)
     store.remove(Selection(prefix=an_entry(0).prefix))
@@ -269,14 +269,14 @@ def test_what_is_salvaged_is_there_as_it_was(place, make_store):
     path.write_bytes(b"garbage" + path.read_bytes()[7:])
     store = make_store()
     done = threading.Event()
-    salvage = store._live._on_rescue
+    salvage = store._file._on_moved_aside
 
     def put_right(aside):
         aside.write_bytes(b"SQLite " + aside.read_bytes()[7:])
         salvage(aside)
         done.set()
 
-    store._live._on_rescue = put_right
+    store._file._on_moved_aside = put_right
     newer = an_entry(3, body=b'"made anew"')
     keep(store, newer)
     assert done.wait(GUARD_S)

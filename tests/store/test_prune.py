@@ -196,10 +196,10 @@ def test_a_size_goes_before_max_disk(make_store):
 def test_room_comes_back_to_the_file_system(store):
     """The file is as small as what is left in it, however many pages come free."""
     put_many(store, [big_entry(n, 50_000) for n in range(200)])
-    store._live.truncate_log()
+    store._file.truncate_log()
     assert store.path.stat().st_size > 9 * MIB
     assert store.prune(policies("1h"), T0 + 3600, dry_run=False) == 200
-    store._live.truncate_log()
+    store._file.truncate_log()
     assert store.path.stat().st_size < MIB / 4
 
 

@@ -212,7 +212,7 @@ def test_the_files_of_the_dead_are_swept(make_store, place, living):
     store = make_store()
     store.open()
     left = {path.name for path in owners.iterdir()}
-    assert left == {living, "notes", "0" * 32 + ".new", store._live.owner.name}
+    assert left == {living, "notes", "0" * 32 + ".new", store._file.owner.name}
     store.close()
     assert {path.name for path in owners.iterdir()} == {living, "notes", "0" * 32 + ".new"}
 
@@ -262,7 +262,7 @@ def test_an_owner_file_is_private_and_not_inherited(store, place):
     """0600, and closed in what this process starts."""
     [path] = (place / "owners").iterdir()
     assert path.stat().st_mode & 0o777 == 0o600
-    assert not os.get_inheritable(store._live.owner._fd)
+    assert not os.get_inheritable(store._file.owner._fd)
 
 
 def test_a_file_of_the_first_schema_is_taken_over(make_store, raw, store):
@@ -298,7 +298,7 @@ def test_a_put_that_fails_gives_its_lease_back(make_store, monkeypatch):
     here, there = make_store(), make_store()
     lease = granted(here)
     full = OSError(errno.ENOSPC, "make room")
-    monkeypatch.setattr(here._room, "check", lambda _: raises(full))
+    monkeypatch.setattr(here._disk, "check", lambda _: raises(full))
     with pytest.raises(StoreError, match="make room"):
         here.put(an_entry(), lease=lease)
     with pytest.raises(StoreError, match="make room"):
@@ -320,7 +320,7 @@ def test_an_owner_that_cannot_be_looked_at_is_not_dead(planted, make_store, livi
     store = make_store()
     assert store.is_held(lease.key)
     monkeypatch.setattr(os, "open", lambda *_, **__: raises(OSError(errno.EMFILE, "too many")))
-    assert store._live.owner.is_alive(living)
+    assert store._file.owner.is_alive(living)
 
 
 def test_damage_that_only_a_lease_meets_is_mended(place, make_store, raw):

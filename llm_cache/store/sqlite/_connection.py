@@ -32,7 +32,7 @@ _LIMITS: Final = ((apsw.SQLITE_LIMIT_ATTACHED, 0), (apsw.SQLITE_LIMIT_LENGTH, 10
 
 
 def connect(
-    path: Path, *, flags: int = READ_WRITE, options: str = "", wait: WaitWhileBusy | None = None
+    path: Path, *, flags: int = READ_WRITE, options: str = "", wait: BusyHandler | None = None
 ) -> apsw.Connection:
     """A connection of its own for one thread; `options` are those of SQLite's file names."""
     connection = apsw.Connection(f"file:{_quoted(path)}?{options}", flags=flags)
@@ -41,11 +41,11 @@ def connect(
     for limit, most in _LIMITS:
         connection.limit(limit, most)
     cast("Any", connection).create_scalar_function("share_of", share_of, 1, deterministic=True)
-    connection.set_busy_handler(wait or WaitWhileBusy())
+    connection.set_busy_handler(wait or BusyHandler())
     return connection
 
 
-class Read(Protocol):
+class ReadRows(Protocol):
     """Carries out a query and returns all rows."""
 
     def __call__(self, sql: str, bindings: Any = (), /) -> list[tuple[Any, ...]]:  # noqa: ANN401
@@ -53,7 +53,7 @@ class Read(Protocol):
         ...
 
 
-class WaitWhileBusy:
+class BusyHandler:
     """Waits for another's lock, at most `limit_s`, in steps of random length.
 
     SQLite's own handler sleeps in fixed steps: two processes in step starve a third.

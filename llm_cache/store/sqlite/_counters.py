@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import apsw
 
     from llm_cache.store.records import Selection
-    from llm_cache.store.sqlite._connection import Read
+    from llm_cache.store.sqlite._connection import ReadRows
     from llm_cache.store.sqlite._queries import Clause
 
 _COUNTS: Final = tuple(field.name for field in fields(Counts))
@@ -74,7 +74,7 @@ def _bounded(count: float) -> float:
     return min(max(count, 0), MOST_COUNT)
 
 
-def read(read_rows: Read) -> list[UsageDay]:
+def read(read_rows: ReadRows) -> list[UsageDay]:
     """All counts in the file, by day."""
     rows = read_rows(
         f"SELECT day, tenant, prefix, model, {', '.join(_COUNTS)} FROM usage ORDER BY day, prefix",  # noqa: S608
@@ -85,13 +85,13 @@ def read(read_rows: Read) -> list[UsageDay]:
     ]
 
 
-def read_refusals(read_rows: Read) -> list[Refusals]:
+def read_refusals(read_rows: ReadRows) -> list[Refusals]:
     """What was not stored, by day and reason."""
     sql = "SELECT day, tenant, prefix, reason, times FROM refusals ORDER BY day, prefix, reason"
     return [Refusals(*row) for row in read_rows(sql)]
 
 
-def unused(read_rows: Read, made_before: float, look_at: int) -> list[Unused]:
+def unused(read_rows: ReadRows, made_before: float, look_at: int) -> list[Unused]:
     """How many were never hit of those that were made or used longest ago."""
     # As blobs: in a damaged row a text may be none.
     rows = read_rows(
@@ -124,7 +124,7 @@ def forget_old_notes(connection: apsw.Connection, now: float) -> None:
     run(connection, "DELETE FROM notes WHERE at <= ?", (now - NOTES_KEPT_S,))
 
 
-def notes_of(read: Read, tenant: str, prefix: str, key: bytes) -> list[Note]:
+def notes_of(read: ReadRows, tenant: str, prefix: str, key: bytes) -> list[Note]:
     """What is noted of a key and of its prefix, newest first."""
     sql = (
         f"SELECT {_NOTE_COLUMNS} FROM notes "  # noqa: S608 - our own names

@@ -18,7 +18,7 @@ from llm_cache.store.sqlite._connection import (
     BUSY_WAIT_S,
     READ_ONLY,
     READ_WRITE,
-    WaitWhileBusy,
+    BusyHandler,
     connect,
     mode_of,
     run,
@@ -50,14 +50,14 @@ class ReplacedError(OSError):
         super().__init__(errno.ESTALE, "it was replaced, again and again: try again")
 
 
-class _Reader:
+class _ReadConnection:
     """The connection of one thread that reads."""
 
     __slots__ = ("__weakref__", "connection", "lock", "wait")
 
     def __init__(self) -> None:
         made_again_in_child(self._make_locks)
-        self.wait = WaitWhileBusy()
+        self.wait = BusyHandler()
         self.connection: apsw.Connection | None = None
 
     def _make_locks(self) -> None:
@@ -83,7 +83,7 @@ class Database:
         self._is_closed = False
         made_again_in_child(self._make_locks)
         self._of_thread = threading.local()
-        self._readers: weakref.WeakSet[_Reader] = weakref.WeakSet()
+        self._readers: weakref.WeakSet[_ReadConnection] = weakref.WeakSet()
         self._checkpoint_at = CHECKPOINT_PAGES
         self._log_pages = 0
         self._log_path: Final = path.with_name(f"{path.name}-wal")
@@ -95,7 +95,7 @@ class Database:
         )
         self._seen: tuple[Inode, ...] = (None,)
         self._writes_over: apsw.Connection | None = None
-        self._write_wait = WaitWhileBusy()
+        self._write_wait = BusyHandler()
         self._lock: DirectoryLock | None = None
         self.trouble: Final = trouble
         self.is_read_only: Final = trouble is not None or not _may_write(path)
@@ -118,7 +118,7 @@ class Database:
     def read(self, sql: str, bindings: Any = (), *, wait_s: float = BUSY_WAIT_S) -> list[Any]:  # noqa: ANN401
         """All rows of a query, over a connection of this thread; waits so long for a lock."""
         try:
-            reader: _Reader = self._of_thread.reader
+            reader: _ReadConnection = self._of_thread.reader
         except AttributeError:
             reader = self._of_thread.reader = self._new_reader()
         with reader.lock:
@@ -266,7 +266,7 @@ class Database:
         """Finds out how to read a file that may not be written to."""
         _schema.refuse_foreign(self.path)
         try:
-            with _closing(self._connect(WaitWhileBusy())) as connection:
+            with _closing(self._connect(BusyHandler())) as connection:
                 _schema.refuse_other_versions(connection, str(self.path))
         except (apsw.CantOpenError, apsw.IOError):
             # Without a log nothing is missing from the file; one that comes shows in `_look`.
@@ -275,13 +275,13 @@ class Database:
             self._options = _IMMUTABLE
         self._seen = self._look()
 
-    def _new_reader(self) -> _Reader:
-        reader = _Reader()
+    def _new_reader(self) -> _ReadConnection:
+        reader = _ReadConnection()
         with self._gate:
             self._readers.add(reader)
         return reader
 
-    def _connect(self, wait: WaitWhileBusy, *, writes: bool = False) -> apsw.Connection:
+    def _connect(self, wait: BusyHandler, *, writes: bool = False) -> apsw.Connection:
         flags = READ_ONLY if self.is_read_only else READ_WRITE
         with self._gate:
             if self._is_closed:

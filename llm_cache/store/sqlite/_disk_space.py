@@ -19,7 +19,7 @@ RESERVE_BYTES: Final = 4 * 1024**2
 """Enough for the log of a transaction that deletes: a DELETE needs room before it gives any."""
 
 
-class Room:
+class DiskSpace:
     """The room around the files of a directory."""
 
     def __init__(self, directory: Path, *, min_free_bytes: int) -> None:

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     import apsw
 
     from llm_cache.store.sqlite._directory import Inode
-    from llm_cache.store.sqlite._disk_space import Room
+    from llm_cache.store.sqlite._disk_space import DiskSpace
     from llm_cache.store.stamps import Stamps
 
-_RESCUE_WAIT_S: Final = 2.0
+_SALVAGE_WAIT_S: Final = 2.0
 _TRIES: Final = 20
 """How often in a row the file may be replaced, by forks say, before it is given up; it is mended
 once."""
@@ -42,10 +42,10 @@ def _cost(error: Exception) -> int:
     return 1 if isinstance(error, ReplacedError) else _TRIES
 
 
-class LiveDatabase:
+class ResilientDatabase:
     """A `Database` under a path that is opened again when it has to be.
 
-    `on_rescue` is told, on a thread of its own, where a damaged file was moved to.
+    `on_moved_aside` is told, on a thread of its own, where a damaged file was moved to.
     """
 
     def __init__(
@@ -53,26 +53,26 @@ class LiveDatabase:
         path: Path,
         *,
         synchronous: str,
-        room: Room,
+        disk: DiskSpace,
         allow_shared: bool,
         allow_network: bool,
         clock: Callable[[], float],
-        on_rescue: Callable[[Path], None],
+        on_moved_aside: Callable[[Path], None],
     ) -> None:
         self.path: Final = path
         self.stamps: Stamps = ProcessStamps()
         self.owner: Owner | None = None
         self._stamps_path = path.with_name(STAMPS_FILE_NAME)
         self._synchronous = synchronous
-        self._room = room
+        self._disk = disk
         self._allow_shared = allow_shared
         self._allow_network = allow_network
         self._clock = clock
-        self._on_rescue = on_rescue
+        self._on_moved_aside = on_moved_aside
         self._database: Database | None = None
         self._left: list[Database] = []
         """Files that are not at the path any more, to be closed where that may take its time."""
-        self._rescue: threading.Thread | None = None
+        self._salvaging: threading.Thread | None = None
         made_again_in_child(self._make_locks)
         self._is_closed = False
         closed_while_forking(self)
@@ -110,7 +110,7 @@ class LiveDatabase:
             try:
                 return database.read(sql, bindings, wait_s=wait_s)
             except Exception as error:
-                if left <= 0 or not self._is_mended(database, error):
+                if left <= 0 or not self._recovers(database, error):
                     raise
                 left -= _cost(error)
 
@@ -127,7 +127,7 @@ class LiveDatabase:
             try:
                 return stack.enter_context(database.transaction())
             except Exception as error:
-                if left <= 0 or not self._is_mended(database, error):
+                if left <= 0 or not self._recovers(database, error):
                     raise
                 left -= _cost(error)
 
@@ -138,9 +138,9 @@ class LiveDatabase:
         self._let_go(database, is_news=False)
         return self.open()
 
-    def mend(self, error: BaseException | None) -> bool:
+    def repair(self, error: BaseException | None) -> bool:
         """Goes on with a new file if `error` tells that this one is damaged; whether it did."""
-        return self._is_mended(self._database, error)
+        return self._recovers(self._database, error)
 
     def look(self) -> None:
         """Lets go of a file that is not at its path any more. Never blocks, never raises."""
@@ -163,10 +163,10 @@ class LiveDatabase:
         if self._database is not None:
             self._database.truncate_log()
 
-    def wait_for_rescue(self, timeout_s: float) -> None:
-        """Gives `on_rescue` some time to end, if it was told of something."""
-        if self._rescue is not None and self._rescue is not threading.current_thread():
-            self._rescue.join(timeout_s)
+    def wait_for_salvage(self, timeout_s: float) -> None:
+        """Gives `on_moved_aside` some time to end, if it was told of something."""
+        if self._salvaging is not None and self._salvaging is not threading.current_thread():
+            self._salvaging.join(timeout_s)
 
     def close(self) -> None:
         """Lets go of everything. Calling it again is harmless."""
@@ -231,7 +231,7 @@ class LiveDatabase:
             if not is_trouble_of_disk(error):
                 raise
         # It may be full: opening takes some KiB.
-        self._room.give_up()
+        self._disk.give_up()
         try:
             return self._open_for_writing()
         except Exception as error:
@@ -266,7 +266,7 @@ class LiveDatabase:
             self.path, beside=self._stamps_path, synchronous=self._synchronous, trouble=trouble
         )
 
-    def _is_mended(self, database: Database | None, error: BaseException | None) -> bool:
+    def _recovers(self, database: Database | None, error: BaseException | None) -> bool:
         """Whether it is worth trying again, since another file is there now."""
         if database is None:
             return False
@@ -294,19 +294,19 @@ class LiveDatabase:
         _log.warning(
             "%s is damaged (%s): it was moved to %s, and a new one is made", self.path, error, aside
         )
-        self._start_rescue(aside)
+        self._start_salvage(aside)
         return True
 
-    def _start_rescue(self, aside: Path) -> None:
+    def _start_salvage(self, aside: Path) -> None:
         thread = threading.Thread(
-            target=self._on_rescue, args=(aside,), name="llm-cache rescue", daemon=True
+            target=self._on_moved_aside, args=(aside,), name="llm-cache salvage", daemon=True
         )
         try:
             thread.start()
         except RuntimeError as error:
             _log.warning("%s: nothing of it is salvaged, no thread can be had: %s", aside, error)
         else:
-            self._rescue = thread
+            self._salvaging = thread
 
     def _let_go(self, database: Database, *, is_news: bool = True, waits: bool = True) -> None:
         if not self._opening.acquire(blocking=waits):
@@ -327,7 +327,7 @@ class LiveDatabase:
 
     def before_fork(self) -> None:
         """Closes the file, and keeps it closed; whoever wants it waits, and opens it again."""
-        self.wait_for_rescue(_RESCUE_WAIT_S)
+        self.wait_for_salvage(_SALVAGE_WAIT_S)
         self._opening.acquire()
         if self._database is not None:
             self._left.append(self._database)

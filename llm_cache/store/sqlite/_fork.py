@@ -26,7 +26,7 @@ class Forkable(Protocol):
         ...
 
 
-class _Forks:
+class _ForkHooks:
     """Hears of the forks of this process, one after the other."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class _Forks:
         self._one_at_a_time = threading.Lock()
 
 
-_forks: Final = _Forks()
+_forks: Final = _ForkHooks()
 
 
 def closed_while_forking(forkable: Forkable) -> None:

@@ -1,4 +1,4 @@
-"""The one thread of a process that keeps its leases alive."""
+"""Renews the leases of a process from one background thread."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger("llm_cache")
 
 
-class Beating(Protocol):
-    """What holds something that has to be renewed from time to time."""
+class LeaseHolder(Protocol):
+    """Holds leases that have to be renewed in time."""
 
     beat_every_s: float
 
     @property
     def is_holding(self) -> bool:
-        """Whether there is anything to renew."""
+        """Whether there are leases to renew."""
         ...
 
     def beat(self) -> None:
@@ -33,15 +33,15 @@ class Beating(Protocol):
 
 
 class Heartbeat:
-    """Has each of its members renew what it holds, in time; its thread ends when none does."""
+    """Has each member renew its leases in time; the thread ends when none holds any."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._due: weakref.WeakKeyDictionary[Beating, float] = weakref.WeakKeyDictionary()
+        self._due: weakref.WeakKeyDictionary[LeaseHolder, float] = weakref.WeakKeyDictionary()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def hold(self, member: Beating) -> None:
+    def hold(self, member: LeaseHolder) -> None:
         """`member` is holding something since just now."""
         with self._changed:
             if self._thread is None:
@@ -63,7 +63,7 @@ class Heartbeat:
         while due := self._wait_until_due():
             self._beat(due)
 
-    def _beat(self, due: list[Beating]) -> None:
+    def _beat(self, due: list[LeaseHolder]) -> None:
         for member in due:
             try:
                 member.beat()
@@ -75,7 +75,7 @@ class Heartbeat:
                 else:
                     self._due.pop(member, None)
 
-    def _wait_until_due(self) -> list[Beating]:
+    def _wait_until_due(self) -> list[LeaseHolder]:
         """Those who are to beat; none if nobody holds anything: the thread is over then."""
         with self._changed:
             while self._due:
@@ -88,8 +88,8 @@ class Heartbeat:
             return []
 
 
-class _OfProcess:
-    """Where the heartbeat of this process is kept; a forked child begins one of its own."""
+class _ProcessHeartbeat:
+    """The heartbeat of this process; a forked child begins one of its own."""
 
     def __init__(self) -> None:
         self.heartbeat = Heartbeat()
@@ -99,7 +99,7 @@ class _OfProcess:
         self.heartbeat = Heartbeat()
 
 
-_of_process = _OfProcess()
+_of_process = _ProcessHeartbeat()
 
 
 def heartbeat() -> Heartbeat:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from llm_cache.core.entry import Entry
     from llm_cache.core.keys import Identity
-    from llm_cache.store.sqlite._connection import Read
-    from llm_cache.store.sqlite._file import LiveDatabase
+    from llm_cache.store.sqlite._connection import ReadRows
+    from llm_cache.store.sqlite._file import ResilientDatabase
     from llm_cache.store.sqlite._liveness import Owner
     from llm_cache.store.sqlite._queries import Clause
     from llm_cache.store.sqlite._writer import Writer
@@ -50,8 +50,8 @@ WITH RECURSIVE chain (key) AS (
 class LeaseManager:
     """Grants leases in transactions of the writer; the process's heartbeat renews those held."""
 
-    def __init__(self, live: LiveDatabase, writer: Writer, lease_s: float) -> None:
-        self._live = live
+    def __init__(self, file: ResilientDatabase, writer: Writer, lease_s: float) -> None:
+        self._file = file
         self._writer = writer
         self._lease_s = lease_s
         self._held: dict[int, Lease] = {}
@@ -83,7 +83,7 @@ class LeaseManager:
 
     def beat(self) -> None:
         """Renews the leases that are held, without waiting for that."""
-        owner, tokens = self._live.owner, list(self._held)
+        owner, tokens = self._file.owner, list(self._held)
         if owner is not None and tokens:
             self._writer.submit(lambda c: renew(c, tokens, owner.name, self._lease_s))
 
@@ -98,7 +98,7 @@ class LeaseManager:
                 return granting.result()
             if self._writer.is_stuck():
                 granting.add_done_callback(self._release_late)
-                msg = f"cannot take a lease in {self._live.path}: it is busy with another write"
+                msg = f"cannot take a lease in {self._file.path}: it is busy with another write"
                 raise StoreError(msg)
 
     def _release_late(self, granting: Future[Lease | Entry | Held]) -> None:
@@ -113,9 +113,9 @@ class LeaseManager:
         unfit: Entry | None,
         askers: Sequence[Lease],
     ) -> Lease | Entry | Held:
-        owner = self._live.owner
+        owner = self._file.owner
         if owner is None:
-            msg = f"{self._live.path} may not be written to"
+            msg = f"{self._file.path} may not be written to"
             raise StoreError(msg)
         entry = find_sound(connection, identity.key)
         found: Lease | Entry
@@ -140,7 +140,7 @@ def _is_that(entry: Entry, other: Entry | None) -> bool:
     )
 
 
-def holder(read: Read, key: bytes) -> Row | None:
+def holder(read: ReadRows, key: bytes) -> Row | None:
     """The lease of a key, whether its holder still lives or not."""
     rows = read(_LOOK, (key,))
     return rows[0] if rows else None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from llm_cache.core.entry import EntryInfo
     from llm_cache.store.records import Selection
-    from llm_cache.store.sqlite._connection import Read
+    from llm_cache.store.sqlite._connection import ReadRows
 
 PAGE: Final = 500
 _ID_BYTES: Final = ID_DIGITS // 2
@@ -28,7 +28,7 @@ _NEIGHBOURS: Final = slice(-4, -2)
 
 
 def pages(
-    read: Read, which: Selection, prefixes: Iterable[str], limit: int | None
+    read: ReadRows, which: Selection, prefixes: Iterable[str], limit: int | None
 ) -> Iterator[EntryInfo]:
     """The selected entries of `prefixes`, one after the other, each with its newest first."""
     parts = [which] if _is_by_key(which) else [replace(which, prefix=each) for each in prefixes]
@@ -47,7 +47,7 @@ def _is_by_key(which: Selection) -> bool:
     return which.keys is not None or which.key_digits is not None
 
 
-def _rows(read: Read, which: Selection, limit: int | None) -> Iterator[tuple[Any, ...]]:
+def _rows(read: ReadRows, which: Selection, limit: int | None) -> Iterator[tuple[Any, ...]]:
     where, bindings = clause(which)
     if _is_by_key(which):
         # The + keeps SQLite from another index than that of keys.
@@ -75,7 +75,7 @@ def _rows(read: Read, which: Selection, limit: int | None) -> Iterator[tuple[Any
         position = (created_at, created_at, number)
 
 
-def _readable(read: Read, tail: str, bindings: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+def _readable(read: ReadRows, tail: str, bindings: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     """The rows of a query, without those in which a text is none any more."""
     try:
         return read(f"SELECT {_COLUMNS} FROM entries {tail}", bindings)  # noqa: S608

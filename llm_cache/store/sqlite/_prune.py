@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from llm_cache.core.policy_resolution import Policy
     from llm_cache.store.records import Sweep
-    from llm_cache.store.sqlite._connection import Read
+    from llm_cache.store.sqlite._connection import ReadRows
     from llm_cache.store.sqlite._queries import Clause
     from llm_cache.store.sqlite._sweep import OnSwept, Sweeper
 
@@ -44,7 +44,7 @@ SELECT ifnull(sum(n), 0), ifnull(sum(bytes), 0) FROM (
 class Pruner:
     """Sweeps what is of no use, and keeps the file under a limit."""
 
-    def __init__(self, sweeper: Sweeper, read: Read, *, max_bytes: int) -> None:
+    def __init__(self, sweeper: Sweeper, read: ReadRows, *, max_bytes: int) -> None:
         self._sweeper: Final = sweeper
         self._read: Final = read
         self._max_bytes: Final = max_bytes
@@ -55,10 +55,10 @@ class Pruner:
         """Prunes if the file is over its limit."""
         if used_bytes(self._read) <= self._max_bytes:
             return Removed()
-        task = _Task(policy_of, now, {}, self._max_bytes)
+        plan = _PrunePlan(policy_of, now, {}, self._max_bytes)
         if dry_run:
-            return self._carry_out(task, _Measuring(self._read))
-        removed = self._carry_out(task, _Removing(self._sweeper, nothing))
+            return self._carry_out(plan, _DryRun(self._read))
+        removed = self._carry_out(plan, _Removal(self._sweeper, nothing))
         self._sweeper.give_back()
         return removed
 
@@ -72,44 +72,44 @@ class Pruner:
     ) -> Removed:
         """Drops old trash, the expired, orphans, and the least used above a limit."""
         limit = self._max_bytes if sweep.max_bytes is None else sweep.max_bytes
-        task = _Task(policy_of, now, sweep.current or {}, limit)
+        plan = _PrunePlan(policy_of, now, sweep.current or {}, limit)
         if dry_run:
-            return self._carry_out(task, _Measuring(self._read))
-        removed = self._carry_out(task, _Removing(self._sweeper, sweep.on_swept or nothing))
+            return self._carry_out(plan, _DryRun(self._read))
+        removed = self._carry_out(plan, _Removal(self._sweeper, sweep.on_swept or nothing))
         if any(group.why == "evicted" for group in removed.groups):
             self._sweeper.move_together(limit)
         self._sweeper.give_all_back()
         return removed
 
-    def _carry_out(self, task: _Task, way: _Way) -> Removed:
+    def _carry_out(self, plan: _PrunePlan, executor: _Executor) -> Removed:
         usage = FileUsage.measured(self._read)
-        is_over = usage.used_bytes > task.limit_bytes
-        gone = way.empty_trash(task.now if is_over else task.now - TRASH_KEPT_S)
-        expired = self._expired(task)
-        groups = [way.sweep(condition, "expired") for condition in expired]
-        orphans = self._orphans(task)
-        groups += [way.sweep(condition, "orphaned") for condition in orphans]
+        is_over = usage.used_bytes > plan.limit_bytes
+        gone = executor.empty_trash(plan.now if is_over else plan.now - TRASH_KEPT_S)
+        expired = self._expired(plan)
+        groups = [executor.sweep(condition, "expired") for condition in expired]
+        orphans = self._orphans(plan)
+        groups += [executor.sweep(condition, "orphaned") for condition in orphans]
         left_bytes = usage.used_bytes - usage.taken_by([gone, *groups])
-        if left_bytes > task.limit_bytes:
+        if left_bytes > plan.limit_bytes:
             going = self._numbers([*expired, *orphans])
-            excess_bytes = left_bytes - task.limit_bytes * EVICT_TO
-            groups.append(way.evict(*least_used(self._read, usage, excess_bytes, going)))
-        way.end(task.now)
+            excess_bytes = left_bytes - plan.limit_bytes * EVICT_TO
+            groups.append(executor.evict(*least_used(self._read, usage, excess_bytes, going)))
+        executor.end(plan.now)
         return Removed(summed(groups), gone)
 
-    def _expired(self, task: _Task) -> list[Clause]:
+    def _expired(self, plan: _PrunePlan) -> list[Clause]:
         return [
             condition
             for prefix in self._sweeper.prefixes()
-            for condition in expired_clauses(prefix, task.policy_of(prefix), task.now)
+            for condition in expired_clauses(prefix, plan.policy_of(prefix), plan.now)
             if self._sweeper.is_there(condition)
         ]
 
-    def _orphans(self, task: _Task) -> list[Clause]:
+    def _orphans(self, plan: _PrunePlan) -> list[Clause]:
         """What is not expired and of no current version of its prefix."""
         return [
-            unless(condition, expired_clauses(prefix, task.policy_of(prefix), task.now))
-            for prefix, versions in task.current.items()
+            unless(condition, expired_clauses(prefix, plan.policy_of(prefix), plan.now))
+            for prefix, versions in plan.current.items()
             for condition in self._of_other_versions(prefix, versions)
         ]
 
@@ -133,7 +133,7 @@ class Pruner:
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class _PrunePlan:
     """What one prune is about."""
 
     policy_of: Callable[[str], Policy]
@@ -143,7 +143,7 @@ class _Task:
     limit_bytes: int
 
 
-class _Way(Protocol):
+class _Executor(Protocol):
     """Has things go; or only says what would go, and does nothing."""
 
     def empty_trash(self, until: float) -> Group: ...
@@ -155,10 +155,10 @@ class _Way(Protocol):
     def end(self, now: float) -> None: ...
 
 
-class _Measuring:
+class _DryRun:
     """A dry run."""
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: ReadRows) -> None:
         self._read = read
 
     def empty_trash(self, until: float) -> Group:
@@ -175,7 +175,7 @@ class _Measuring:
         pass
 
 
-class _Removing:
+class _Removal:
     """The real thing."""
 
     def __init__(self, sweeper: Sweeper, on_swept: OnSwept) -> None:
@@ -207,7 +207,7 @@ class FileUsage:
     beside_bytes: float
 
     @classmethod
-    def measured(cls, read: Read) -> FileUsage:
+    def measured(cls, read: ReadRows) -> FileUsage:
         """As it is now."""
         used = used_bytes(read)
         [[empty_bytes]] = read(_EMPTY) or [(0,)]  # no row where the file is gone
@@ -220,7 +220,7 @@ class FileUsage:
 
 
 def least_used(
-    read: Read, usage: FileUsage, excess_bytes: float, going: Container[int]
+    read: ReadRows, usage: FileUsage, excess_bytes: float, going: Container[int]
 ) -> tuple[Group, tuple[int, ...]]:
     """Those that have to go for the file to lose about `excess_bytes`, and their numbers.
 

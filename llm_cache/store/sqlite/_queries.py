@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from llm_cache.core.policy_resolution import Policy, Said
-    from llm_cache.store.sqlite._connection import Read
+    from llm_cache.store.sqlite._connection import ReadRows
 
 _USED: Final = """
 SELECT (page_count - freelist_count) * page_size
@@ -146,7 +146,7 @@ def unless(condition: Clause, others: Iterable[Clause]) -> Clause:
 
 
 def measure(
-    read: Read,
+    read: ReadRows,
     condition: Clause,
     why: str,
     *,
@@ -162,7 +162,7 @@ def measure(
     return Group(why, *rows[0]) if rows else Group(why, 0, 0)
 
 
-def used_bytes(read: Read) -> int:
+def used_bytes(read: ReadRows) -> int:
     """Bytes of the file that are in use; 0 where it is gone."""
     rows = read(_USED)
     return int(rows[0][0]) if rows else 0

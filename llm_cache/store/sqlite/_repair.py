@@ -13,10 +13,10 @@ from llm_cache.store.sqlite import _corruption, _leases
 from llm_cache.store.sqlite._connection import run, store_errors
 from llm_cache.store.sqlite._corruption import is_damage_of_file
 from llm_cache.store.sqlite._directory import inode
-from llm_cache.store.sqlite._disk_space import Room
+from llm_cache.store.sqlite._disk_space import DiskSpace
 from llm_cache.store.sqlite._entries import count_again as _count_again
 from llm_cache.store.sqlite._entries import is_sound, keep_salvaged
-from llm_cache.store.sqlite._file import LiveDatabase
+from llm_cache.store.sqlite._file import ResilientDatabase
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 def open_once(place: Place) -> str:
     """Opens it as every process does, which brings it up to date."""
-    with _live(place):
+    with _opened(place):
         pass
     return "it is up to date now"
 
 
 def count_again(place: Place) -> str:
     """Counts the totals anew."""
-    with _live(place) as live, live.transaction() as connection:
+    with _opened(place) as database, database.transaction() as connection:
         _count_again(connection)
     return "they were counted again"
 
@@ -42,7 +42,7 @@ def count_again(place: Place) -> str:
 def drop_damaged_rows(place: Place, table: str, numbers: list[int]) -> str:
     """Drops rows, unless they are sound by now; where SQLite cannot, the file is damaged."""
     try:
-        with _live(place) as live, live.transaction() as connection:
+        with _opened(place) as database, database.transaction() as connection:
             gone = [number for number in numbers if not is_sound(connection, table, number)]
             for number in gone:
                 run(connection, f"DELETE FROM {table} WHERE number = ?", (number,))  # noqa: S608 - our own names
@@ -56,8 +56,8 @@ def drop_damaged_rows(place: Place, table: str, numbers: list[int]) -> str:
 
 def drop_dead_leases(place: Place) -> str:
     """Drops the leases that nobody holds any more."""
-    with _live(place) as live, live.transaction() as connection:
-        owner = live.owner
+    with _opened(place) as database, database.transaction() as connection:
+        owner = database.owner
         rows = run(connection, "SELECT key, owner, token, boot, deadline FROM leases")
         dead = [
             row[0]
@@ -73,48 +73,48 @@ def move_damaged_aside(place: Place) -> str:
     """Moves the file aside, and waits until what is sound in it was taken over."""
     aside: list[Path] = []
     seen = inode(place.file)
-    with _live(place, aside) as live:
+    with _opened(place, aside) as database:
         if inode(place.file) == seen:  # opening it did not meet the damage
-            live.mend(apsw.CorruptError("it was looked over"))
-            live.open()
-        live.wait_for_rescue(threading.TIMEOUT_MAX)
-        [[entries]] = live.read("SELECT count(*) FROM entries")
+            database.repair(apsw.CorruptError("it was looked over"))
+            database.open()
+        database.wait_for_salvage(threading.TIMEOUT_MAX)
+        [[entries]] = database.read("SELECT count(*) FROM entries")
     if not aside:
         return "somebody else has mended it meanwhile"
     return f"it was moved to {aside[0].name}, and {entries:,} sound entries were taken over"
 
 
 @contextmanager
-def _live(place: Place, aside: list[Path] | None = None) -> Generator[LiveDatabase]:
+def _opened(place: Place, aside: list[Path] | None = None) -> Generator[ResilientDatabase]:
     """The file, opened to be written to. Raises StoreError; `aside` is told what was moved."""
 
     def rescued(path: Path) -> None:
         if aside is not None:
             aside.append(path)
-        _take_over(live, path)
+        _take_over(database, path)
 
-    live = LiveDatabase(
+    database = ResilientDatabase(
         place.file,
         synchronous="FULL",
-        room=Room(place.directory, min_free_bytes=place.min_free_bytes),
+        disk=DiskSpace(place.directory, min_free_bytes=place.min_free_bytes),
         allow_shared=place.allow_shared,
         allow_network=place.allow_network,
         clock=wall_clock,
-        on_rescue=rescued,
+        on_moved_aside=rescued,
     )
     try:
         with store_errors("repair", place.file):
-            live.open()
-            yield live
+            database.open()
+            yield database
     finally:
-        live.wait_for_rescue(threading.TIMEOUT_MAX)
-        live.close()
+        database.wait_for_salvage(threading.TIMEOUT_MAX)
+        database.close()
 
 
-def _take_over(live: LiveDatabase, aside: Path) -> None:
+def _take_over(database: ResilientDatabase, aside: Path) -> None:
     """Keeps the sound entries of a file, until something is invalidated."""
     for entry in _corruption.sound_entries(aside):
-        with live.transaction() as connection:
+        with database.transaction() as connection:
             if not keep_salvaged(connection, entry):
                 return
-        live.write_log_back()
+        database.write_log_back()

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import apsw
 
     from llm_cache.core.policy_resolution import Policy
-    from llm_cache.store.sqlite._connection import Read
-    from llm_cache.store.sqlite._disk_space import Room
+    from llm_cache.store.sqlite._connection import ReadRows
+    from llm_cache.store.sqlite._disk_space import DiskSpace
 
 T = TypeVar("T")
 
@@ -56,16 +56,16 @@ class Sweeper:
 
     def __init__(
         self,
-        read: Read,
+        read: ReadRows,
         write: Write,
-        room: Room,
+        disk: DiskSpace,
         *,
         truncate_log: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
         self._read = read
         self._write = write
-        self._room = room
+        self._disk = disk
         self._truncate_log = truncate_log
         self._clock = clock
 
@@ -199,7 +199,7 @@ class Sweeper:
 
     def _free_reserve(self) -> None:
         _log.warning("the disk is full: the reserve is used to remove entries")
-        self._room.give_up()
+        self._disk.give_up()
         self._truncate_log()
 
     def prefixes(self) -> list[str]:

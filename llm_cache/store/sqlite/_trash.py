@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import apsw
 
     from llm_cache.store.records import Selection
-    from llm_cache.store.sqlite._connection import Read
+    from llm_cache.store.sqlite._connection import ReadRows
     from llm_cache.store.sqlite._queries import Clause
 
 PAGE: Final = 500
@@ -34,7 +34,7 @@ _THESE: Final = "key IN (SELECT unhex(value) FROM json_each(?))"
 _LEFT: Final = f"{_THESE} AND NOT EXISTS (SELECT 1 FROM entries AS e WHERE e.key = trash.key)"  # noqa: S608
 
 
-def pages(read: Read, which: Selection) -> Iterator[Trashed]:
+def pages(read: ReadRows, which: Selection) -> Iterator[Trashed]:
     """What is there of a selection, the last removed first, read in pages as it is taken."""
     where, bindings = clause(which)
     after = ""
@@ -55,7 +55,7 @@ def pages(read: Read, which: Selection) -> Iterator[Trashed]:
         position = (removed_at, number)
 
 
-def _readable(read: Read, tail: str, bindings: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+def _readable(read: ReadRows, tail: str, bindings: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     """The rows of a query, without those in which a text is none any more."""
     try:
         return read(f"SELECT {_COLUMNS} FROM trash {tail}", bindings)  # noqa: S608
@@ -105,7 +105,7 @@ def forget(connection: apsw.Connection, condition: Clause, at_most: int) -> Grou
     return Group("trash", *gone)
 
 
-def totals(read: Read) -> list[Total]:
+def totals(read: ReadRows) -> list[Total]:
     """What is there, by tenant and prefix."""
     sql = (
         f"SELECT tenant, prefix, count(*), sum({SIZE}), sum(value_bytes) "  # noqa: S608

@@ -25,7 +25,7 @@ from llm_cache.store.sqlite._directory import (
     refuse_network,
     size_of,
 )
-from llm_cache.store.sqlite._disk_space import RESERVE_BYTES, RESERVE_NAME, Room
+from llm_cache.store.sqlite._disk_space import RESERVE_BYTES, RESERVE_NAME, DiskSpace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -281,9 +281,9 @@ def _remove_dead_owners(place: Place, unfinished: list[Path]) -> str:
 
 
 def _set_reserve_aside(place: Place) -> str:
-    room = Room(place.directory, min_free_bytes=place.min_free_bytes)
-    room.check(RESERVE_BYTES)
-    room.set_aside()
+    disk = DiskSpace(place.directory, min_free_bytes=place.min_free_bytes)
+    disk.check(RESERVE_BYTES)
+    disk.set_aside()
     if size_of(place.directory / RESERVE_NAME) < RESERVE_BYTES:
         msg = f"there was no room for {place.directory / RESERVE_NAME}"
         raise OSError(msg)

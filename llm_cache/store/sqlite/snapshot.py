@@ -12,7 +12,7 @@ import apsw
 
 from llm_cache.store.records import Selection
 from llm_cache.store.sqlite import _trash
-from llm_cache.store.sqlite._connection import READ_ONLY, WaitWhileBusy, connect, run, store_errors
+from llm_cache.store.sqlite._connection import READ_ONLY, BusyHandler, connect, run, store_errors
 from llm_cache.store.sqlite._corruption import COMPANIONS
 from llm_cache.store.sqlite._directory import prepare_directory, refuse_link
 from llm_cache.store.sqlite._listing import pages
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llm_cache.core.entry import EntryInfo
-    from llm_cache.store.sqlite._connection import Read
+    from llm_cache.store.sqlite._connection import ReadRows
 
 WAIT_S: Final = 0.1
 _READ_WRITE: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI
@@ -33,7 +33,7 @@ _AS_IF_ALONE: Final = "immutable=1"
 class Glimpse:
     """What of a cache may be suggested to who types. Every call may raise StoreError."""
 
-    def __init__(self, read: Read, tenant: str | None) -> None:
+    def __init__(self, read: ReadRows, tenant: str | None) -> None:
         self._read = read
         self._tenant = tenant
 
@@ -120,7 +120,7 @@ def opened(path: Path) -> Generator[apsw.Connection]:
 
 
 def _connect(path: Path) -> apsw.Connection:
-    wait = WaitWhileBusy()
+    wait = BusyHandler()
     wait.limit_s = WAIT_S
     # Without a log nobody has it open, and reading it as if alone makes no log either. Should
     # somebody come just now, what is read may be wrong, which shows; it is only a suggestion.

@@ -13,7 +13,7 @@ from llm_cache.store.records import PLAIN, Removed, Selection, Total
 from llm_cache.store.sqlite import _counters, _leases, _trash
 from llm_cache.store.sqlite._connection import BUSY_WAIT_S, store_errors
 from llm_cache.store.sqlite._corruption import is_damage_of_file, is_damage_of_row, sound_entries
-from llm_cache.store.sqlite._disk_space import Room
+from llm_cache.store.sqlite._disk_space import DiskSpace
 from llm_cache.store.sqlite._entries import (
     GET,
     drop_if_damaged,
@@ -21,7 +21,7 @@ from llm_cache.store.sqlite._entries import (
     keep,
     keep_salvaged,
 )
-from llm_cache.store.sqlite._file import LiveDatabase
+from llm_cache.store.sqlite._file import ResilientDatabase
 from llm_cache.store.sqlite._leases import LeaseManager
 from llm_cache.store.sqlite._listing import pages
 from llm_cache.store.sqlite._prune import Pruner
@@ -86,50 +86,50 @@ class SqliteStore:
         clock: Callable[[], float] = wall_clock,
     ) -> None:
         self.path: Final = directory.absolute() / FILE_NAME
-        self._room = Room(self.path.parent, min_free_bytes=min_free_bytes)
-        self._live = LiveDatabase(
+        self._disk = DiskSpace(self.path.parent, min_free_bytes=min_free_bytes)
+        self._file = ResilientDatabase(
             self.path,
             synchronous="FULL" if full_durability else "NORMAL",
-            room=self._room,
+            disk=self._disk,
             allow_shared=allow_shared_dir,
             allow_network=allow_network_fs,
             clock=clock,
-            on_rescue=self._salvage,
+            on_moved_aside=self._salvage,
         )
         self._writer = Writer(
-            self._live.transaction,
-            after_commit=self._live.write_log_back,
-            locked_out_since=self._live.locked_out_since,
+            self._file.transaction,
+            after_commit=self._file.write_log_back,
+            locked_out_since=self._file.locked_out_since,
         )
         self._sweeper = Sweeper(
             self._read,
             self._write,
-            self._room,
-            truncate_log=self._live.truncate_log,
+            self._disk,
+            truncate_log=self._file.truncate_log,
             clock=clock,
         )
         self._pruner = Pruner(self._sweeper, self._read, max_bytes=max_bytes)
-        self.leases: Final = LeaseManager(self._live, self._writer, lease_s)
+        self.leases: Final = LeaseManager(self._file, self._writer, lease_s)
         self._clock = clock
 
     @property
     def is_open(self) -> bool:
         """Whether a look-up has not to open anything."""
-        return self._live.is_open
+        return self._file.is_open
 
     @property
     def stamps(self) -> Stamps:
         """What tells the memory tiers in front of it that entries were taken away."""
-        return self._live.stamps
+        return self._file.stamps
 
     def open(self) -> None:
         """Makes the store ready, creating it if need be. Calling it again is harmless."""
         with store_errors("open", self.path):
-            self._live.open()
+            self._file.open()
 
     def look(self) -> None:
         """Looks whether the file was removed or replaced; if so, it is open no more."""
-        self._live.look()
+        self._file.look()
 
     def get(self, key: bytes) -> Entry | None:
         """The entry under `key`, whatever its age; one that is damaged is dropped, not given."""
@@ -153,21 +153,21 @@ class SqliteStore:
     ) -> Lease | Entry | Held:
         """The lease of a key, or the entry that is stored there, unless that is `unfit`."""
         with store_errors("take a lease in", self.path):
-            self._live.open()
+            self._file.open()
             # Where nothing can be kept, nobody is to wait for anybody.
-            self._room.check(0)
+            self._disk.check(0)
             try:
                 return self.leases.acquire(identity, unfit, askers)
             except Exception as error:
-                if not (is_damage_of_file(error) and self._live.mend(error)):
+                if not (is_damage_of_file(error) and self._file.repair(error)):
                     raise
-                self._live.open()
+                self._file.open()
                 return self.leases.acquire(identity, unfit, askers)
 
     def is_held(self, key: bytes) -> bool:
         """Whether somebody who lives holds the lease of `key`."""
         row = _leases.holder(partial(self._read, wait_s=QUICK_WAIT_S), key)
-        owner = self._live.owner
+        owner = self._file.owner
         return owner is not None and _leases.is_live(row, owner.is_alive)
 
     def release(self, lease: Lease) -> None:
@@ -195,7 +195,7 @@ class SqliteStore:
             raise
         if lease is not None:
             self.leases.let_go(lease)
-        self._room.set_aside()
+        self._disk.set_aside()
         return was_kept
 
     def remove(self, which: Selection, *, keep: bool = False) -> Removed:
@@ -282,9 +282,9 @@ class SqliteStore:
 
     def close(self) -> None:
         """Finishes what was begun, for up to 5 s, and lets go of the file."""
-        self._live.wait_for_rescue(CLOSE_WAIT_S)
+        self._file.wait_for_salvage(CLOSE_WAIT_S)
         self._writer.close(CLOSE_WAIT_S)
-        self._live.close()
+        self._file.close()
 
     def _read(
         self,
@@ -294,22 +294,22 @@ class SqliteStore:
         wait_s: float = BUSY_WAIT_S,
     ) -> list[tuple[Any, ...]]:
         with store_errors("read", self.path):
-            return self._live.read(sql, bindings, wait_s=wait_s)
+            return self._file.read(sql, bindings, wait_s=wait_s)
 
     def _make_sure_of_room(self, size_bytes: int) -> None:
         with store_errors("write to", self.path):
-            self._live.open()
-            self._room.check(size_bytes)
+            self._file.open()
+            self._disk.check(size_bytes)
 
     def _write(self, doing: str, write: Callable[[apsw.Connection], T]) -> T:
         with store_errors(doing, self.path):
-            self._live.open()
+            self._file.open()
             try:
                 return self._writer.carry_out(write)
             except Exception as error:
-                if not (is_damage_of_file(error) and self._live.mend(error)):
+                if not (is_damage_of_file(error) and self._file.repair(error)):
                     raise
-            self._live.open()
+            self._file.open()
             return self._writer.carry_out(write)
 
     def _salvage(self, aside: Path) -> None:
