@@ -10,8 +10,8 @@ import pytest
 
 from llm_cache.errors import StoreError
 from llm_cache.store.records import EVERYTHING, Counts, Held, Lease, Selection, UsageDay
+from llm_cache.store.sqlite import _heartbeat, _writer
 from llm_cache.store.sqlite import _liveness as owners
-from llm_cache.store.sqlite import _writer
 from llm_cache.store.sqlite import store as sqlite
 from llm_cache.store.sqlite._heartbeat import Heartbeat
 from llm_cache.store.sqlite._liveness import boot_id, seconds_since_boot
@@ -189,6 +189,21 @@ def test_the_heartbeat_is_one_thread_that_ends_when_nobody_holds_anything():
     heartbeat.hold(again)
     assert again.done.wait(GUARD_S)
     assert [m.left for m in members] == [0, 0, 0]
+
+
+def test_closing_the_last_store_that_holds_a_lease_ends_the_heartbeat(make_store, monkeypatch):
+    """At once, and not while another store holds one."""
+    heartbeat = Heartbeat()
+    monkeypatch.setattr(_heartbeat._of_process, "heartbeat", heartbeat)
+    first, second = make_store(), make_store()
+    granted(first, 1)
+    granted(second, 2)
+    thread = heartbeat._thread
+    first.close()
+    assert thread.is_alive()
+    second.close()
+    thread.join(GUARD_S)
+    assert not thread.is_alive()
 
 
 def test_what_the_dead_left_is_swept(store, raw, make_store, clock):

@@ -59,6 +59,12 @@ class Heartbeat:
                 self._due[member] = self._monotonic() + member.beat_every_s
                 self._changed.notify()
 
+    def drop(self, member: LeaseHolder) -> None:
+        """`member` holds nothing any more; of the last one the thread ends at once."""
+        with self._changed:
+            if self._due.pop(member, None) is not None:
+                self._changed.notify()
+
     def _work(self) -> None:
         while due := self._wait_until_due():
             self._beat(due)
@@ -70,7 +76,7 @@ class Heartbeat:
             except StoreError as error:
                 _log.debug("leases could not be renewed: %s", error)
             with self._changed:
-                if member.is_holding:
+                if member.is_holding and member in self._due:
                     self._due[member] = self._monotonic() + member.beat_every_s
                 else:
                     self._due.pop(member, None)

@@ -55,6 +55,7 @@ class LeaseManager:
         self._writer = writer
         self._lease_s = lease_s
         self._held: dict[int, Lease] = {}
+        self._is_closed = False
         self.beat_every_s: float = lease_s / 3
 
     def acquire(
@@ -79,13 +80,18 @@ class LeaseManager:
     @property
     def is_holding(self) -> bool:
         """Whether there are leases to renew."""
-        return bool(self._held)
+        return bool(self._held) and not self._is_closed
 
     def beat(self) -> None:
         """Renews the leases that are held, without waiting for that."""
         owner, tokens = self._file.owner, list(self._held)
         if owner is not None and tokens:
             self._writer.submit(lambda c: renew(c, tokens, owner.name, self._lease_s))
+
+    def close(self) -> None:
+        """Renews nothing any more: the heartbeat ends if nobody else holds a lease."""
+        self._is_closed = True
+        heartbeat().drop(self)
 
     def _patiently(
         self, identity: Identity, unfit: Entry | None, askers: Sequence[Lease]

@@ -284,6 +284,7 @@ class SqliteStore:
         """Finishes what was begun, for up to 5 s, and lets go of the file."""
         self._file.wait_for_salvage(CLOSE_WAIT_S)
         self._writer.close(CLOSE_WAIT_S)
+        self.leases.close()
         self._file.close()
 
     def _read(
