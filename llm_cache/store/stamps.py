@@ -146,19 +146,10 @@ class ProcessStamps:
         self.renew_all()
 
 
-class NoStamps:
+class NoStamps(ProcessStamps):
     """Where there are no stamps and none can be made: nothing is kept in memory."""
 
     def reader(self, key: bytes) -> Callable[[], bytes]:
         """What tells that there is none."""
         del key
         return bytes
-
-    def renew(self, keys: Iterable[bytes]) -> None:
-        """Nothing to do."""
-
-    def renew_all(self) -> None:
-        """Nothing to do."""
-
-    def close(self) -> None:
-        """Nothing to do."""

@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 PAGE: Final = 500
 _ID_BYTES: Final = ID_DIGITS // 2
 _PLACE: Final = "number, created_at"
-_COLUMNS: Final = f"""{INFO_COLUMNS},
-(SELECT max(key) FROM entries AS e WHERE e.key < entries.key),
-(SELECT min(key) FROM entries AS e WHERE e.key > entries.key), {_PLACE}"""  # noqa: S608
 _NEIGHBOURS: Final = slice(-4, -2)
+
+
+def columns(table: str, place: str) -> str:
+    """What is read of a row: its entry, its neighbours in the order of keys, and its place."""
+    return f"""{INFO_COLUMNS},
+    (SELECT max(key) FROM {table} AS other WHERE other.key < {table}.key),
+    (SELECT min(key) FROM {table} AS other WHERE other.key > {table}.key), {place}"""  # noqa: S608 - our own names
+
+
+_COLUMNS: Final = columns("entries", _PLACE)
 
 
 def pages(
@@ -52,7 +59,7 @@ def _rows(read: ReadRows, which: Selection, limit: int | None) -> Iterator[tuple
     if _is_by_key(which):
         # The + keeps SQLite from another index than that of keys.
         tail = f"WHERE {where} ORDER BY +prefix, created_at DESC, number DESC LIMIT ?"
-        yield from _readable(read, tail, (*bindings, -1 if limit is None else limit))
+        yield from readable(read, tail, (*bindings, -1 if limit is None else limit))
         return
     after = ""
     position: tuple[Any, ...] = ()
@@ -61,7 +68,7 @@ def _rows(read: ReadRows, which: Selection, limit: int | None) -> Iterator[tuple
         size = PAGE if left is None else min(PAGE, left)
         tail = f"WHERE {where}{after} ORDER BY created_at DESC, number DESC LIMIT ?"
         page = (*bindings, *position, size)
-        rows = _readable(read, tail, page)
+        rows = readable(read, tail, page)
         yield from rows
         places = rows
         if len(rows) < size:  # the last page, or one with rows that cannot be read
@@ -75,18 +82,28 @@ def _rows(read: ReadRows, which: Selection, limit: int | None) -> Iterator[tuple
         position = (created_at, created_at, number)
 
 
-def _readable(read: ReadRows, tail: str, bindings: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """The rows of a query, without those in which a text is none any more."""
+def readable(
+    read: ReadRows,
+    tail: str,
+    bindings: tuple[Any, ...],
+    *,
+    table: str = "entries",
+    selected: str = _COLUMNS,
+) -> list[tuple[Any, ...]]:
+    """The rows of a query, without those in which a text is not valid UTF-8."""
     try:
-        return read(f"SELECT {_COLUMNS} FROM entries {tail}", bindings)  # noqa: S608
+        return read(f"SELECT {selected} FROM {table} {tail}", bindings)  # noqa: S608
     except StoreError as error:
         if not is_damage_of_row(error.__cause__):
             raise
-    numbers = read(f"SELECT number FROM entries {tail}", bindings)  # noqa: S608
+    numbers = read(f"SELECT number FROM {table} {tail}", bindings)  # noqa: S608
     if len(numbers) == 1:
         return []
-    one = "WHERE number = ?"
-    return [row for number in numbers for row in _readable(read, one, number)]
+    return [
+        row
+        for number in numbers
+        for row in readable(read, "WHERE number = ?", number, table=table, selected=selected)
+    ]
 
 
 def id_digits(row: tuple[Any, ...]) -> int:

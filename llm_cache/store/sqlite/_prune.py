@@ -6,7 +6,7 @@ A dry run goes the same way, and measures where the other removes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.store.records import TRASH_KEPT_S, Group, Removed
 from llm_cache.store.sqlite import _trash
@@ -81,7 +81,7 @@ class Pruner:
         self._sweeper.give_all_back()
         return removed
 
-    def _carry_out(self, plan: _PrunePlan, executor: _Executor) -> Removed:
+    def _carry_out(self, plan: _PrunePlan, executor: _DryRun | _Removal) -> Removed:
         usage = FileUsage.measured(self._read)
         is_over = usage.used_bytes > plan.limit_bytes
         gone = executor.empty_trash(plan.now if is_over else plan.now - TRASH_KEPT_S)
@@ -143,20 +143,8 @@ class _PrunePlan:
     limit_bytes: int
 
 
-class _Executor(Protocol):
-    """Has things go; or only says what would go, and does nothing."""
-
-    def empty_trash(self, until: float) -> Group: ...
-
-    def sweep(self, condition: Clause, why: str) -> Group: ...
-
-    def evict(self, group: Group, numbers: tuple[int, ...]) -> Group: ...
-
-    def end(self, now: float) -> None: ...
-
-
 class _DryRun:
-    """A dry run."""
+    """Measures what would go, and removes nothing."""
 
     def __init__(self, read: ReadRows) -> None:
         self._read = read
@@ -176,7 +164,7 @@ class _DryRun:
 
 
 class _Removal:
-    """The real thing."""
+    """Removes in short transactions."""
 
     def __init__(self, sweeper: Sweeper, on_swept: OnSwept) -> None:
         self._sweeper = sweeper

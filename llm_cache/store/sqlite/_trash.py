@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from llm_cache.errors import StoreError
 from llm_cache.store.records import Group, Total, Trashed
 from llm_cache.store.sqlite import _leases
 from llm_cache.store.sqlite._connection import run
-from llm_cache.store.sqlite._corruption import is_damage_of_row
 from llm_cache.store.sqlite._entries import add_up
-from llm_cache.store.sqlite._listing import id_digits
+from llm_cache.store.sqlite._listing import columns, id_digits, readable
 from llm_cache.store.sqlite._queries import MEASURES, clause
-from llm_cache.store.sqlite._rows import ENTRY_COLUMNS, INFO_COLUMNS, SIZE, is_well_typed, to_info
+from llm_cache.store.sqlite._rows import ENTRY_COLUMNS, SIZE, is_well_typed, to_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,9 +25,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = 500
 _PLACE: Final = "number, removed_at"
-_COLUMNS: Final = f"""{INFO_COLUMNS},
-(SELECT max(key) FROM trash AS t WHERE t.key < trash.key),
-(SELECT min(key) FROM trash AS t WHERE t.key > trash.key), {_PLACE}"""  # noqa: S608 - our own names
+_COLUMNS: Final = columns("trash", _PLACE)
 _THESE: Final = "key IN (SELECT unhex(value) FROM json_each(?))"
 _LEFT: Final = f"{_THESE} AND NOT EXISTS (SELECT 1 FROM entries AS e WHERE e.key = trash.key)"  # noqa: S608
 
@@ -42,7 +38,7 @@ def pages(read: ReadRows, which: Selection) -> Iterator[Trashed]:
     while True:
         tail = f"WHERE {where}{after} ORDER BY removed_at DESC, number DESC LIMIT ?"
         page = (*bindings, *position, PAGE)
-        rows = _readable(read, tail, page)
+        rows = readable(read, tail, page, table="trash", selected=_COLUMNS)
         for row in rows:
             if is_well_typed(row):
                 yield Trashed(to_info(row, id_digits=id_digits(row)), row[-1])
@@ -53,19 +49,6 @@ def pages(read: ReadRows, which: Selection) -> Iterator[Trashed]:
         number, removed_at = rows[-1][-2:]
         after = " AND (removed_at, number) < (?, ?)"
         position = (removed_at, number)
-
-
-def _readable(read: ReadRows, tail: str, bindings: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """The rows of a query, without those in which a text is none any more."""
-    try:
-        return read(f"SELECT {_COLUMNS} FROM trash {tail}", bindings)  # noqa: S608
-    except StoreError as error:
-        if not is_damage_of_row(error.__cause__):
-            raise
-    numbers = read(f"SELECT number FROM trash {tail}", bindings)  # noqa: S608
-    if len(numbers) == 1:
-        return []
-    return [row for number in numbers for row in _readable(read, "WHERE number = ?", number)]
 
 
 def restore(connection: apsw.Connection, keys: Sequence[bytes]) -> list[bytes]:
