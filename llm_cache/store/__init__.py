@@ -1,4 +1,4 @@
-"""Where entries lie: the protocol of a store, its records, and the store on SQLite.
+"""Stores of entries: the protocol, its records, and the store on SQLite.
 
 A store never judges an entry's age and never generates. May import `llm_cache.core` and
 `llm_cache.errors`. Doors: `protocol`, `records`, `stamps`, `findings`, and those of `sqlite`.

@@ -1,4 +1,4 @@
-"""What a look at a cache finds: how it is with one thing, and what to do about it."""
+"""Findings of a check: what was looked at, how bad it is, what to do, and the repair."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Finding:
         level: how bad it is.
         text: how it is.
         advice: what to do about it; empty where there is nothing to do.
-        repair: what would mend it; None where nothing safe would.
+        repair: what would repair it; None where nothing safe would.
     """
 
     about: str

@@ -1,4 +1,4 @@
-"""What goes into stores and comes out of them."""
+"""Records that stores take and return: selections, groups of entries, counters, leases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stamps tell a process that somebody, anybody, changed what it may hold in memory.
+"""Invalidates the memory tiers of all processes by random stamps in a shared file.
 
 There are 256 of them, random and 64 bits long; a key's first byte chooses its own. A slot of the
 memory tier remembers the stamp that was there before its entry was read from the store, and is

@@ -1,4 +1,4 @@
-"""Connections to the SQLite file, and the one way statements go through them."""
+"""Opens connections to SQLite, runs statements, and translates errors to StoreError."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class store_errors:  # noqa: N801 - used like the context managers of contextlib
         self._path = path
 
     def __enter__(self) -> None:
-        """Nothing to do."""
+        pass
 
     def __exit__(
         self, kind: object, error: BaseException | None, traceback: TracebackType | None

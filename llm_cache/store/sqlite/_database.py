@@ -1,4 +1,4 @@
-"""One SQLite file as it was opened: its connections, and what tells that it is still that file."""
+"""Opens one SQLite file: its connections, write transactions and write-ahead log."""
 
 from __future__ import annotations
 

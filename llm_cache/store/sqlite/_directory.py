@@ -1,4 +1,4 @@
-"""The cache directory: private to its user, on a disk of this machine."""
+"""Makes, checks and locks the cache directory: private to its user, on a local disk."""
 
 from __future__ import annotations
 
@@ -211,5 +211,4 @@ class DirectoryLock:
                 return
 
     def close(self) -> None:
-        """Lets go of the file."""
         os.close(self._fd)

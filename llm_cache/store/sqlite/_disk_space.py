@@ -1,4 +1,4 @@
-"""Room on the disk: what is always left free, and a reserve for freeing more when it is full."""
+"""Keeps room on the disk free, and a reserve for deleting when it is full."""
 
 from __future__ import annotations
 

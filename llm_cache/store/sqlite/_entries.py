@@ -36,7 +36,7 @@ _INVALIDATIONS: Final = "SELECT value FROM meta WHERE name = 'invalidations'"
 
 
 def keep(connection: apsw.Connection, entry: Entry) -> None:
-    """Writes an entry in place of the one before."""
+    """Replaces the entry of a key."""
     if run(connection, "SELECT 1 FROM entries WHERE key = ?", (entry.key,)):
         drop_if_damaged(connection, entry.key)
         remove(connection, ("key = ?", (entry.key,)), "replaced")
@@ -146,6 +146,6 @@ def add_to_totals(
     size_bytes: int,
     value_bytes: int,
 ) -> None:
-    """Adds to what is held of a prefix."""
+    """Adds to the totals of a prefix."""
     amounts = (tenant, prefix, entries, size_bytes, value_bytes)
     run(connection, f"{_ADD_TO_TOTALS} VALUES (?, ?, ?, ?, ?) {_SUM_UP}", amounts)

@@ -1,4 +1,4 @@
-"""The SQLite file kept in use, whatever happens to it: removed, replaced, damaged, or forked."""
+"""Reopens the database when it is removed, replaced, damaged, or the process forks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _SALVAGE_WAIT_S: Final = 2.0
 _TRIES: Final = 20
-"""How often in a row the file may be replaced, by forks say, before it is given up; it is mended
+"""How often in a row the file may be replaced, by forks say, before it is given up; it is repaired
 once."""
 _log: Final = logging.getLogger("llm_cache")
 
@@ -43,7 +43,7 @@ def _cost(error: Exception) -> int:
 
 
 class ResilientDatabase:
-    """A `Database` under a path that is opened again when it has to be.
+    """A `Database` that is reopened when it has to be.
 
     `on_moved_aside` is told, on a thread of its own, where a damaged file was moved to.
     """
@@ -79,11 +79,11 @@ class ResilientDatabase:
 
     @property
     def is_open(self) -> bool:
-        """Whether the next read has not to open anything."""
+        """Whether a read finds the file open."""
         return self._database is not None
 
     def open(self) -> Database:
-        """The file as it is open now; opened, or made, if it is not."""
+        """The open file; opened, or created, if it is not."""
         database = self._database
         if database is not None:
             return database
@@ -139,7 +139,7 @@ class ResilientDatabase:
         return self.open()
 
     def repair(self, error: BaseException | None) -> bool:
-        """Goes on with a new file if `error` tells that this one is damaged; whether it did."""
+        """Replaces the file if `error` says that it is damaged; whether it did."""
         return self._recovers(self._database, error)
 
     def look(self) -> None:
@@ -154,7 +154,6 @@ class ResilientDatabase:
         return None if database is None else database.locked_out_since()
 
     def write_log_back(self) -> None:
-        """Keeps the log short."""
         if self._database is not None:
             self._database.write_log_back()
 
@@ -164,7 +163,7 @@ class ResilientDatabase:
             self._database.truncate_log()
 
     def wait_for_salvage(self, timeout_s: float) -> None:
-        """Gives `on_moved_aside` some time to end, if it was told of something."""
+        """Waits for `on_moved_aside` to end, if it was called."""
         if self._salvaging is not None and self._salvaging is not threading.current_thread():
             self._salvaging.join(timeout_s)
 
@@ -267,7 +266,7 @@ class ResilientDatabase:
         )
 
     def _recovers(self, database: Database | None, error: BaseException | None) -> bool:
-        """Whether it is worth trying again, since another file is there now."""
+        """Whether to try again, since another file is there now."""
         if database is None:
             return False
         if isinstance(error, ReplacedError):
@@ -280,7 +279,7 @@ class ResilientDatabase:
         return True
 
     def _move_aside(self, error: BaseException | None, seen: Inode) -> bool:
-        """Moves the file away if it is the one that was seen, and is damaged indeed."""
+        """Moves the file away if it is the one that was seen, and a check finds it damaged."""
         lock = DirectoryLock(self.path.parent)
         try:
             with lock.held(alone=True):
@@ -335,7 +334,6 @@ class ResilientDatabase:
         self._close_left()
 
     def after_fork_in_parent(self) -> None:
-        """Lets it be opened again."""
         self._opening.release()
 
     def after_fork_in_child(self) -> None:

@@ -1,4 +1,4 @@
-"""What has to be closed while the process forks, and opened again afterwards."""
+"""Closes files before the process forks, and lets the parent open them again."""
 
 from __future__ import annotations
 
@@ -11,19 +11,13 @@ from llm_cache.core.fork_locks import made_again_in_child
 
 
 class Forkable(Protocol):
-    """Something that must not be open in a process that forks."""
+    """Closed before the process forks; the parent may open it again, the child may not use it."""
 
-    def before_fork(self) -> None:
-        """Closes it, and keeps it closed."""
-        ...
+    def before_fork(self) -> None: ...
 
-    def after_fork_in_parent(self) -> None:
-        """Lets it be opened again."""
-        ...
+    def after_fork_in_parent(self) -> None: ...
 
-    def after_fork_in_child(self) -> None:
-        """Makes it useless: what it has is the parent's."""
-        ...
+    def after_fork_in_child(self) -> None: ...
 
 
 class _ForkHooks:

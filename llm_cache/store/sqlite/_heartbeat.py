@@ -23,9 +23,7 @@ class LeaseHolder(Protocol):
     beat_every_s: float
 
     @property
-    def is_holding(self) -> bool:
-        """Whether there are leases to renew."""
-        ...
+    def is_holding(self) -> bool: ...
 
     def beat(self) -> None:
         """Renews what is held, without waiting for that. May raise StoreError."""
@@ -109,5 +107,4 @@ _of_process = _ProcessHeartbeat()
 
 
 def heartbeat() -> Heartbeat:
-    """The heartbeat of this process."""
     return _of_process.heartbeat

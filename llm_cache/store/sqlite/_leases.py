@@ -61,7 +61,7 @@ class LeaseManager:
     def acquire(
         self, identity: Identity, unfit: Entry | None, askers: Sequence[Lease]
     ) -> Lease | Entry | Held:
-        """What `Store.acquire` says, of an open file."""
+        """The lease of a key, or the entry there, or why neither: see `LeaseStore.acquire`."""
         granted = self._patiently(identity, unfit, askers)
         if isinstance(granted, Lease):
             self._held[granted.token] = granted
@@ -74,12 +74,11 @@ class LeaseManager:
         self._writer.submit(lambda c: give_back(c, lease))
 
     def let_go(self, lease: Lease) -> None:
-        """The lease is over: it is not renewed any more."""
+        """Stops renewing a lease."""
         self._held.pop(lease.token, None)
 
     @property
     def is_holding(self) -> bool:
-        """Whether there are leases to renew."""
         return bool(self._held) and not self._is_closed
 
     def beat(self) -> None:
@@ -96,7 +95,7 @@ class LeaseManager:
     def _patiently(
         self, identity: Identity, unfit: Entry | None, askers: Sequence[Lease]
     ) -> Lease | Entry | Held:
-        """Waits as long as writes come to their ends, however many there are before."""
+        """Waits for the grant while writes before it complete, until the writer is stuck."""
         granting = self._writer.submit(lambda c: self._grant(c, identity, unfit, askers))
         while True:
             concurrent.futures.wait([granting], _LOOK_EVERY_S)
@@ -108,7 +107,7 @@ class LeaseManager:
                 raise StoreError(msg)
 
     def _release_late(self, granting: Future[Lease | Entry | Held]) -> None:
-        """What nobody waits for any more is given back."""
+        """Gives back a lease that was granted after its caller gave up."""
         if granting.exception() is None and isinstance(lease := granting.result(), Lease):
             self.release(lease)
 
@@ -161,7 +160,7 @@ def is_live(row: Row | None, is_alive: Callable[[str], bool]) -> bool:
 
 
 def grant(connection: apsw.Connection, identity: Identity, owner: Owner, length_s: float) -> Lease:
-    """Gives out the lease of a key, in place of whatever stood there."""
+    """Grants the lease of a key, with a new fencing token, in place of any before."""
     token = int(run(connection, _NEXT)[0][0])
     drop(connection, ("key = ?", (identity.key,)))
     run(
@@ -198,7 +197,7 @@ def drop(connection: apsw.Connection, condition: Clause) -> None:
 
 
 def renew(connection: apsw.Connection, tokens: Iterable[int], owner: str, length_s: float) -> None:
-    """Puts the deadlines of an owner's leases off."""
+    """Extends the deadlines of an owner's leases."""
     run(
         connection,
         "UPDATE leases SET deadline = ? "

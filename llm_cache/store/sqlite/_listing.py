@@ -1,4 +1,4 @@
-"""Listing entries in pages, so that no cursor stays open while the reader thinks."""
+"""Lists entries in pages, so that no cursor stays open while the reader thinks."""
 
 from __future__ import annotations
 

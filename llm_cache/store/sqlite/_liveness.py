@@ -84,7 +84,6 @@ class Owner:
         return fd
 
     def _sweep(self) -> None:
-        """Removes the files of the dead."""
         _, dead = look(self._directory.parent)
         for path in dead:
             with suppress(OSError):
@@ -177,7 +176,6 @@ def boot_id() -> str:
 
 
 def _boot_session() -> str:
-    """The name that macOS gives a boot."""
     import ctypes
 
     name, size = ctypes.create_string_buffer(_NAME_BYTES), ctypes.c_size_t(_NAME_BYTES)

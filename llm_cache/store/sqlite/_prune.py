@@ -42,7 +42,7 @@ SELECT ifnull(sum(n), 0), ifnull(sum(bytes), 0) FROM (
 
 
 class Pruner:
-    """Sweeps what is of no use, and keeps the file under a limit."""
+    """Removes what has expired, and keeps the file under a limit."""
 
     def __init__(self, sweeper: Sweeper, read: ReadRows, *, max_bytes: int) -> None:
         self._sweeper: Final = sweeper
@@ -134,8 +134,6 @@ class Pruner:
 
 @dataclass(frozen=True, slots=True)
 class _PrunePlan:
-    """What one prune is about."""
-
     policy_of: Callable[[str], Policy]
     now: float
     current: Mapping[str, Collection[str]]
@@ -196,7 +194,6 @@ class FileUsage:
 
     @classmethod
     def measured(cls, read: ReadRows) -> FileUsage:
-        """As it is now."""
         used = used_bytes(read)
         [[empty_bytes]] = read(_EMPTY) or [(0,)]  # no row where the file is gone
         [[entries, held_bytes]] = read(_HELD) or [(0, 0)]

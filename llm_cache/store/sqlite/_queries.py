@@ -1,4 +1,4 @@
-"""Conditions in SQL: what a selection selects, what has expired, and how much that is."""
+"""Builds SQL conditions for selections and expired entries, and measures what they select."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Clause = tuple[str, tuple[Any, ...]]
 
 
 def clause(which: Selection) -> Clause:
-    """The condition that says what a selection says."""
+    """The condition for a selection."""
     conditions: list[str] = []
     bindings: list[Any] = []
     if which.keys is not None:

@@ -1,4 +1,4 @@
-"""Mending what is wrong in the file of a cache, as every write goes: beside whoever uses it."""
+"""Repairs what checks of the file find, while other processes use it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def move_damaged_aside(place: Place) -> str:
         database.wait_for_salvage(threading.TIMEOUT_MAX)
         [[entries]] = database.read("SELECT count(*) FROM entries")
     if not aside:
-        return "somebody else has mended it meanwhile"
+        return "another process already repaired it"
     return f"it was moved to {aside[0].name}, and {entries:,} sound entries were taken over"
 
 

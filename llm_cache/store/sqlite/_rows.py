@@ -1,4 +1,4 @@
-"""An entry as a row of a table, with a checksum over all of it that never changes."""
+"""Converts entries to rows and back, with a checksum over all that never changes."""
 
 from __future__ import annotations
 

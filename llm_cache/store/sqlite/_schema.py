@@ -1,4 +1,4 @@
-"""The SQLite file: its tables, and how an older one is brought up to date."""
+"""Creates the schema of the file, migrates older ones, and refuses foreign files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking many entries out of the SQLite file: in short transactions, also when its disk is full."""
+"""Removes many entries in short transactions, also when the disk is full."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Write(Protocol):
 
 
 def nothing(_: object) -> None:
-    """Does nothing."""
+    pass
 
 
 OnSwept: TypeAlias = "Callable[[Group], object]"
@@ -253,7 +253,7 @@ def _put_behind(connection: apsw.Connection, until: int) -> int:
 
 
 def _void(connection: apsw.Connection, which: Selection, now: float) -> None:
-    """Sees to it that what is being generated is not kept, and notes what goes."""
+    """Voids the leases of a selection, and notes what is removed."""
     condition = clause(which)
     _leases.drop(connection, condition)
     _counters.note_invalidated(connection, which, condition, now)

@@ -1,4 +1,4 @@
-"""The trash: what was invalidated and may be taken back. Look-ups never read it."""
+"""The trash: entries that were removed and may be restored. Look-ups never read it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def removed_until(instant: float, tenant: str | None = None) -> Clause:
 
 
 def forget(connection: apsw.Connection, condition: Clause, at_most: int) -> Group:
-    """Forgets so many of what a condition selects. To be called within a write transaction."""
+    """Deletes so many of what a condition selects. To be called within a write transaction."""
     where, bindings = condition
     these = f"number IN (SELECT number FROM trash WHERE {where} LIMIT {at_most})"  # noqa: S608
     gone = run(connection, f"SELECT {MEASURES} FROM trash WHERE {these}", bindings)[0]  # noqa: S608

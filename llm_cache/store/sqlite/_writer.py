@@ -1,4 +1,4 @@
-"""The one thread that writes to a SQLite file: what comes together is committed together."""
+"""Writes from one thread, many writes to a transaction (group commit)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking over what is in the file of a cache: whether it is sound, and adds up.
+"""Checks the content of the file: whether it is sound, and adds up.
 
 It is read over connections of their own that never write; repairs go the way of every write.
 """
@@ -60,7 +60,7 @@ def check_sqlite(version: str = apsw.sqlite_lib_version()) -> Iterator[Finding]:
     """Whether the SQLite in use is one that loses nothing."""
     if tuple(map(int, version.split("."))) < (3, 51, 3):
         text = f"{version} may lose what another process has just written (the WAL-reset bug)"
-        yield Finding("sqlite", Level.WARN, text, "upgrade apsw: it is mended since 3.51.3")
+        yield Finding("sqlite", Level.WARN, text, "upgrade apsw: it is fixed since 3.51.3")
     else:
         yield Finding("sqlite", Level.OK, f"{version}, without the WAL-reset bug")
 
@@ -83,16 +83,16 @@ def check_content(place: Place, *, is_quick: bool) -> Iterator[Finding]:
     ):
         found = _guarded(place, check)
         yield from found
-        if any(map(_is_in_the_way, found)) and not _is_mended(place):
+        if any(map(_is_in_the_way, found)) and not _is_repaired(place):
             return
 
 
 def _is_in_the_way(found: Finding) -> bool:
-    """Whether nothing else in the file can be looked at before this is mended."""
+    """Whether nothing else in the file can be looked at before this is repaired."""
     return found.about == FILE and (found.level is Level.FAIL or found.repair is not None)
 
 
-def _is_mended(place: Place) -> bool:
+def _is_repaired(place: Place) -> bool:
     """Whether a repair has just made the file as a whole sound."""
     try:
         with store_errors("read", place.file), opened(place.file) as connection:

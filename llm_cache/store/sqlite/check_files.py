@@ -1,4 +1,4 @@
-"""Looking over the directory of a cache: whose it is, who may read it, what lies about, its room.
+"""Checks the cache directory: whose it is, who may read it, what lies about, its disk.
 
 Nothing is changed by looking. `repair` of what is found changes what is certain to do no harm.
 """

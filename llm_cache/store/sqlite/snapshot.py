@@ -1,4 +1,4 @@
-"""Reading the file of a cache as it lies there, without making, changing or holding anything."""
+"""Reads the file as it lies there, without making, changing or holding anything."""
 
 from __future__ import annotations
 

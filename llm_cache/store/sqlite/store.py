@@ -1,4 +1,4 @@
-"""The store on this machine: one SQLite file in the cache directory."""
+"""Stores entries in one SQLite file in the cache directory."""
 
 from __future__ import annotations
 
