@@ -1,7 +1,7 @@
 """Durations and sizes are read as people write them, and nothing is guessed."""
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -108,18 +108,34 @@ def test_timedeltas_and_a_bare_zero_are_durations(value, seconds):
     assert math.copysign(1, to_seconds(value)) == 1
 
 
-@pytest.mark.parametrize("value", [1, 24, 0.5, -1, 10**40], ids=ascii)
+@pytest.mark.parametrize("value", [1, 24, 0.5, 10**9], ids=ascii)
 def test_a_bare_number_is_refused(value):
     """Nobody can tell whether 24 means seconds or hours."""
     with pytest.raises(ValueError, match="has no unit"):
         to_seconds(value)
 
 
-@pytest.mark.parametrize("value", [True, False, None, b"7d", [7], {}, object(), int], ids=range(8))
+@pytest.mark.parametrize("value", [None, b"7d", (7,), object(), int], ids=range(5))
 def test_what_is_no_duration_at_all_is_refused_by_its_type(value):
     """And never shown: it may be anything."""
     kind = type(value).__name__
     with pytest.raises(ValueError, match=f"^a {kind} is not a duration: write a text like '90s'"):
+        to_seconds(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (True, "true"),
+        (False, "false"),
+        ([7], "an array"),
+        ({}, "a table"),
+        (date(2026, 1, 1), "2026"),
+    ],
+)
+def test_what_a_file_may_hold_in_place_of_a_duration_is_shown_as_there(value, shown):
+    """In the words of TOML."""
+    with pytest.raises(ValueError, match=rf"^{shown}.* is not a duration: write a text like '90s'"):
         to_seconds(value)
 
 
@@ -224,9 +240,8 @@ MILLISECONDS = st.integers(0, int(LONGEST_S) * 1000)
 @example(999)
 @example(5_400_000)
 def test_a_printed_duration_can_be_read_back(milliseconds):
-    """What `format_duration` writes, `parse_duration` reads, to the millisecond."""
-    text = format_duration(milliseconds / 1000)
-    assert round(parse_duration(text) * 1000) == milliseconds
+    """What `format_duration` writes, `parse_duration` reads, exactly."""
+    assert parse_duration(format_duration(milliseconds / 1000)) == milliseconds / 1000
 
 
 @given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=36_525)))
@@ -308,14 +323,15 @@ def test_any_text_is_an_instant_before_now_or_a_value_error(text):
     ("seconds", "text"),
     [
         (0, "0s"),
-        (0.0004, "0s"),
+        (0.0004, "0.0004s"),
         (0.25, "250ms"),
         (90, "1m30s"),
         (3600, "1h"),
         (5400, "1h30m"),
-        (DAY_S, "1d"),
+        (DAY_S, "24h"),
+        (2 * DAY_S, "2d"),
         (7 * DAY_S + 3600.5, "7d1h500ms"),
-        (59.9999, "1m"),
+        (59.9999, "59.9999s"),
         (math.inf, "forever"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llm_cache.config._parts import PrefixConfig, Price, WarmSet
+from llm_cache.config._parts import Price, WarmSet
 from llm_cache.config._schema import CacheConfig
 from llm_cache.config.load import check_config, config_path, load_config
 from llm_cache.config.problems import Origin, OriginKind, Problem
@@ -11,7 +11,6 @@ __all__ = [
     "CacheConfig",
     "Origin",
     "OriginKind",
-    "PrefixConfig",
     "Price",
     "Problem",
     "WarmSet",

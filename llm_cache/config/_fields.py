@@ -1,60 +1,58 @@
-"""The frame of settings: named values, each checked once, that never change.
+"""Base of the settings classes: frozen objects whose values are checked once.
 
-All checks are our own functions, so that messages say what to write instead; pydantic around them
-would add 45 ms to the start of every command.
+The checks are our own, so that messages say what to write instead; pydantic around them would add
+45 ms to the start of every command.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar, cast
 
-from llm_cache.config.problems import Problem, WrongSettingsError, shown_value, unknown
+from llm_cache.config.problems import Problem, WrongSettingsError, unknown
+from llm_cache.core.kinds import Kind, shown_value, with_args
 from llm_cache.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 T = TypeVar("T")
-Check: TypeAlias = Callable[[object], Any]
-"""Returns a value understood, or raises ValueError with what is wrong and what to write."""
+_REQUIRED: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How one setting is checked, and what it is where nobody gives it."""
+    """One setting: what it means, what it may be, and what it is where it is not given."""
 
-    check: Check
-    default: Callable[[], Any] | None
+    words: str
+    kind: Kind[Any]
+    default: Any = _REQUIRED
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the setting in a file."""
+        schema = {"description": self.words, **self.kind.schema}
+        if self.default is _REQUIRED or self.default is None or callable(self.default):
+            return schema
+        return {**schema, "default": self.kind.plain(self.default)}
 
 
-def setting(check: Check, *, default: object) -> Any:  # noqa: ANN401 - stands where a value will be
-    """A setting with a default that cannot be changed."""
-    return Setting(check, lambda: default)
-
-
-def made_anew(check: Check, default: Callable[[], object]) -> Any:  # noqa: ANN401 - as above
-    """A setting whose default is made for each."""
-    return Setting(check, default)
-
-
-def required(check: Check) -> Any:  # noqa: ANN401 - as above
-    """A setting that has to be given."""
-    return Setting(check, None)
+def setting(words: str, kind: Kind[Any], *, default: object = _REQUIRED) -> Any:  # noqa: ANN401 - stands where a value will be
+    """A setting; a `default` that can be called is called for each object."""
+    return Setting(words, kind, default)
 
 
 class Settings:
-    """Some settings; a subclass declares each as `name: type = setting(check, default=...)`.
+    """Some settings; a subclass declares each as `name: type = setting(words, kind, default)`.
 
     Raises:
         ConfigError: a setting is unknown, missing or wrong; the message names it.
     """
 
     fields: ClassVar[Mapping[str, Setting]] = {}
-    said: frozenset[str]
+    given: frozenset[str]
     """The names of those that were given."""
-    _also_known: ClassVar[tuple[str, ...]] = ()
     _needed_by: ClassVar[str] = "the settings"
 
     def __init_subclass__(cls) -> None:
@@ -62,6 +60,17 @@ class Settings:
         for name in found:
             delattr(cls, name)
         cls.fields = {**cls.fields, **found}
+        cls.__doc__ = with_args(cls.__doc__, {name: each.words for name, each in found.items()})
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """The JSON Schema of a table of these settings."""
+        return {
+            "type": "object",
+            "additionalProperties": False,
+            "required": [name for name, each in cls.fields.items() if each.default is _REQUIRED],
+            "properties": {name: each.schema for name, each in cls.fields.items()},
+        }
 
     def __init__(self, /, **given: Any) -> None:  # noqa: ANN401 - anything may come in
         problems: list[Problem] = []
@@ -69,19 +78,20 @@ class Settings:
         values: dict[str, Any] = {}
         for name, field in self.fields.items():
             if name in understood:
-                with _under(problems, name):
-                    values[name] = field.check(understood[name])
-            elif field.default is not None:
-                values[name] = field.default()
-            else:
+                with under(problems, name):
+                    values[name] = field.kind.check(understood[name])
+            elif field.default is _REQUIRED:
                 problems.append(Problem((name,), f"is missing: {self._needed_by} needs it"))
-        known = (*self.fields, *self._also_known)
+            else:
+                values[name] = field.default() if callable(field.default) else field.default
         problems += (
-            Problem((name,), unknown(name, known)) for name in understood if name not in self.fields
+            Problem((name,), unknown(name, self.fields))
+            for name in understood
+            if name not in self.fields
         )
         if problems:
             raise WrongSettingsError(problems) from None
-        vars(self).update(values, said=frozenset(understood))
+        vars(self).update(values, given=frozenset(understood))
 
     @classmethod
     def _understand(cls, given: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
@@ -141,8 +151,11 @@ def table(value: object) -> dict[str, Any]:
     return cast("dict[str, Any]", named)
 
 
-def table_of(check_name: Check, check: Callable[[object], T]) -> Callable[[object], dict[str, T]]:
-    """A check for a table whose names and values each pass one."""
+TABLE: Final = Kind(table, {"type": "object"})
+
+
+def table_of(name_kind: Kind[str], kind: Kind[T]) -> Kind[dict[str, T]]:
+    """A table whose names and values each are of one kind."""
 
     def check_table(value: object) -> dict[str, T]:
         if not isinstance(value, Mapping):
@@ -150,15 +163,18 @@ def table_of(check_name: Check, check: Callable[[object], T]) -> Callable[[objec
         problems: list[Problem] = []
         found: dict[str, T] = {}
         for name, item in cast("Mapping[Any, object]", value).items():
-            with _under(problems, name):
-                found[check_name(name)] = check(item)
-        return _sound(found, problems)
+            with under(problems, name):
+                found[name_kind.check(name)] = kind.check(item)
+        return sound(found, problems)
 
-    return check_table
+    names = name_kind.schema.get("pattern")
+    of_values = {"patternProperties": {names: kind.schema}, "additionalProperties": False}
+    schema = of_values if names else {"additionalProperties": kind.schema}
+    return Kind(check_table, {"type": "object", **schema})
 
 
-def list_of(check: Callable[[object], T]) -> Callable[[object], list[T]]:
-    """A check for an array whose items each pass one."""
+def list_of(kind: Kind[T]) -> Kind[list[T]]:
+    """An array whose items each are of one kind."""
 
     def check_list(value: object) -> list[T]:
         if not isinstance(value, list | tuple):
@@ -167,20 +183,21 @@ def list_of(check: Callable[[object], T]) -> Callable[[object], list[T]]:
         problems: list[Problem] = []
         found: list[T] = []
         for index, item in enumerate(cast("Iterable[object]", value)):
-            with _under(problems, index):
-                found.append(check(item))
-        return _sound(found, problems)
+            with under(problems, index):
+                found.append(kind.check(item))
+        return sound(found, problems)
 
-    return check_list
+    return Kind(check_list, {"type": "array", "items": kind.schema})
 
 
-def _sound(found: T, problems: list[Problem]) -> T:
+def sound(found: T, problems: list[Problem]) -> T:
+    """`found`; WrongSettingsError where there are problems."""
     if problems:
         raise WrongSettingsError(problems)
     return found
 
 
-class _under:  # noqa: N801 - used like the context managers of contextlib
+class under:  # noqa: N801 - used like the context managers of contextlib
     """Notes what a check finds wrong as a problem of the setting `name`."""
 
     def __init__(self, problems: list[Problem], name: str | int) -> None:
@@ -188,10 +205,9 @@ class _under:  # noqa: N801 - used like the context managers of contextlib
         self._name: Final = name
 
     def __enter__(self) -> None:
-        """Nothing to do."""
+        pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
-        """Takes ValueErrors."""
         if isinstance(error, WrongSettingsError):
             self._problems.extend(problem.under(self._name) for problem in error.problems)
         elif isinstance(error, ValueError):

@@ -1,123 +1,55 @@
-"""The parts of a configuration."""
+"""The tables of a configuration: policies, prices, sets to warm."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final
 
 from llm_cache.config import checks as check
-from llm_cache.config._fields import (
-    Settings,
-    list_of,
-    made_anew,
-    required,
-    setting,
-    table,
-    table_of,
-)
-from llm_cache.config.problems import Problem, WrongSettingsError
-from llm_cache.core.policy import DURATIONS, POLICY_FIELDS, CachePolicy, Mode, StoreParams
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from llm_cache.core.units import Duration
+from llm_cache.config._fields import TABLE, Settings, list_of, setting, sound, table, table_of
+from llm_cache.config.problems import Problem, WrongSettingsError, unknown
+from llm_cache.core.kinds import Kind
+from llm_cache.core.policy import POLICY_FIELDS, UNSET, CachePolicy, PolicyError
 
 MOST_WARM_ITEMS: Final = 100_000
-POLICY_FIELDS_OF_FILES: Final = tuple(name for name in POLICY_FIELDS if name != "cache_if")
-_Names: TypeAlias = tuple[str, ...] | None
-
-
-class PrefixConfig(Settings):
-    """What a file says about a prefix, or about all of them; durations in seconds.
-
-    Takes `ttl_hours`, a number, in place of `ttl`.
-    """
-
-    _also_known: ClassVar[tuple[str, ...]] = ("ttl_hours",)
-
-    ttl: float | None = setting(check.seconds, default=None)
-    ttl_jitter: float | None = setting(check.policy_field("ttl_jitter"), default=None)
-    grace: float | None = setting(check.seconds, default=None)
-    stale_if_error: float | None = setting(check.seconds, default=None)
-    version: str | None = setting(check.text, default=None)
-    timeout: float | None = setting(check.seconds, default=None)
-    lock_timeout: float | None = setting(check.seconds, default=None)
-    mode: Mode | None = setting(check.policy_field("mode"), default=None)
-    store_if: _Names = setting(check.policy_field("store_if"), default=None)
-    store_params: StoreParams | None = setting(check.policy_field("store_params"), default=None)
-    secret_params: _Names = setting(check.policy_field("secret_params"), default=None)
-    public_params: _Names = setting(check.policy_field("public_params"), default=None)
-
-    if TYPE_CHECKING:
-
-        def __init__(  # noqa: PLR0913 - as many as there are fields
-            self,
-            *,
-            ttl: Duration | None = None,
-            ttl_hours: float | None = None,
-            ttl_jitter: float | None = None,
-            grace: Duration | None = None,
-            stale_if_error: Duration | None = None,
-            version: str | None = None,
-            timeout: Duration | None = None,
-            lock_timeout: Duration | None = None,
-            mode: str | None = None,
-            store_if: Iterable[str] | None = None,
-            store_params: str | None = None,
-            secret_params: Iterable[str] | None = None,
-            public_params: Iterable[str] | None = None,
-        ) -> None: ...
-
-    @classmethod
-    def _understand(cls, given: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
-        """Turn `ttl_hours` into `ttl`."""
-        if "ttl_hours" not in given:
-            return given
-        settings = {name: value for name, value in given.items() if name != "ttl_hours"}
-        if "ttl" in given:
-            problems.append(Problem(("ttl_hours",), "is given beside ttl: keep one of them"))
-            return settings
-        try:
-            settings["ttl"] = check.duration_text(check.hours(given["ttl_hours"]))
-        except ValueError as error:
-            problems.append(Problem(("ttl_hours",), str(error)))
-        return settings
-
-    def policy(self) -> CachePolicy:
-        """The same as a policy."""
-        return CachePolicy(**_exact({name: getattr(self, name) for name in POLICY_FIELDS_OF_FILES}))
 
 
 class Price(Settings):
-    """What a model costs, in dollars for a million tokens.
-
-    `cached_input` is for those that the provider had in its own cache; as `input` if left out.
-    """
+    """What a model costs, in dollars for a million tokens."""
 
     _needed_by: ClassVar[str] = "every price"
 
-    input: float = required(check.price)
-    output: float = required(check.price)
-    cached_input: float | None = setting(check.price, default=None)
+    input: float = setting("what tokens cost that go in", check.PRICE)
+    output: float = setting("what tokens cost that come out", check.PRICE)
+    cached_input: float | None = setting(
+        "what tokens cost that the provider had in its own cache; as input if left out",
+        check.PRICE,
+        default=None,
+    )
 
 
 class WarmSet(Settings):
-    """One `[[warm]]` table: which entries `warm` makes, with which function, and how eagerly.
+    """One `[[warm]]` table: which entries `warm` generates, with which function, and how fast.
 
     The entries are those of `params`, and every combination of the values of `matrix`.
     """
 
     _needed_by: ClassVar[str] = "every [[warm]]"
 
-    prefix: str = required(check.prefix_name)
-    generate: str = required(check.generator_name)
-    params: list[dict[str, Any]] = made_anew(list_of(table), list)
-    matrix: dict[str, list[Any]] = made_anew(table_of(check.name, list_of(check.anything)), dict)
-    concurrency: int = setting(check.count(1, 1000), default=4)
-    retries: int = setting(check.count(0, 100), default=3)
-    rate: str | None = setting(check.rate_text, default=None)
+    prefix: str = setting("the prefix of its entries", check.PREFIX)
+    generate: str = setting('the function that generates: "module.path:function"', check.GENERATOR)
+    params: list[dict[str, Any]] = setting("the params of each entry", list_of(TABLE), default=list)
+    matrix: dict[str, list[Any]] = setting(
+        "values by param: an entry for every combination",
+        table_of(check.NAME, list_of(check.ANYTHING)),
+        default=dict,
+    )
+    concurrency: int = setting("calls at the same time", check.count(1, 1000), default=4)
+    retries: int = setting("how often a failed call is repeated", check.count(0, 100), default=3)
+    rate: str | None = setting(
+        'the most calls in a time: "10/s", "60/min"', check.RATE, default=None
+    )
 
     @classmethod
     def _understand(cls, given: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
@@ -152,24 +84,23 @@ class WarmSet(Settings):
         return None if self.rate is None else check.calls_per_second(self.rate)
 
 
-def prefix_config(value: object) -> PrefixConfig:
-    """What a table or a policy says about a prefix."""
-    return PrefixConfig.of(settings_of_policy(value))
-
-
-def settings_of_policy(value: object) -> object:
-    """What a `PrefixConfig` is made of, if `value` is a policy; else `value` itself."""
-    if not isinstance(value, CachePolicy):
+def _policy(value: object) -> CachePolicy:
+    if isinstance(value, CachePolicy):
+        if value.cache_if is not None:
+            problem = Problem(("cache_if",), "is code: give it to the decorator or the call")
+            raise WrongSettingsError([problem])
         return value
-    if value.cache_if is not None:
-        problem = Problem(("cache_if",), "is code: give it to the decorator or the call")
-        raise WrongSettingsError([problem])
-    return _exact(value.said())
+    given = table(value)
+    known = (*FILE_FIELDS, "ttl_hours")
+    problems = [Problem((name,), unknown(name, known)) for name in given if name not in known]
+    policy = UNSET
+    try:
+        policy = CachePolicy(**{name: given[name] for name in known if name in given})
+    except PolicyError as error:
+        problems += (Problem((name,), message) for name, message in error.wrong.items())
+    return sound(policy, problems)
 
 
-def _exact(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a policy as its constructor takes them, durations as text."""
-    return {
-        name: check.duration_text(value) if name in DURATIONS and value is not None else value
-        for name, value in said.items()
-    }
+FILE_FIELDS: Final = {name: field for name, field in POLICY_FIELDS.items() if field.in_files}
+"""The fields of a policy that a file may set."""
+POLICY: Final = Kind(_policy, {"$ref": "#/definitions/policy"})

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from llm_cache.config import checks as check
-from llm_cache.config._fields import Settings, list_of, made_anew, setting, table_of
-from llm_cache.config._parts import PrefixConfig, Price, WarmSet, prefix_config, settings_of_policy
+from llm_cache.config._fields import Settings, list_of, setting, table_of, under
+from llm_cache.config._parts import FILE_FIELDS, POLICY, Price, WarmSet
 from llm_cache.config.problems import (
     BUILTIN,
     IN_CODE,
@@ -20,7 +20,8 @@ from llm_cache.config.problems import (
     split_key,
     unknown,
 )
-from llm_cache.core.policy import CachePolicy, Mode
+from llm_cache.core.kinds import Kind
+from llm_cache.core.policy import MODE, CachePolicy, Mode
 from llm_cache.core.policy_resolution import PolicyTable
 
 if TYPE_CHECKING:
@@ -46,52 +47,85 @@ class _Provenance:
 class CacheConfig(Settings):
     """The settings of a cache. Sizes are in bytes, and may be given as text: `"64MiB"`.
 
-    Args:
-        enabled: whether anything is kept at all; if not, every call generates.
-        cache_dir: where the cache lives; made when first needed.
-        store: what keeps the entries; `"sqlite"`.
-        max_memory_entries: the most entries kept in memory; 0 keeps none there.
-        max_memory: the most bytes kept in memory; 0 keeps none there.
-        max_disk: the most bytes kept on disk.
-        max_value: the largest value that is kept.
-        min_free: bytes that are left free on the disk: with less, nothing more is kept.
-        durability: `"normal"`, or `"full"` to survive a power cut, too.
-        lease: seconds after which another process may generate if one does not answer any more.
-        allow_shared_dir: whether `cache_dir` may be a link, another user's, or open to all.
-        allow_network_fs: whether `cache_dir` may lie on a network.
-        mode: `"live"`, `"refresh"`, `"replay"` or `"off"`, where nothing else says.
-        tenant: on whose behalf requests are, where code does not say.
-        tenant_required: whether a request without a tenant is an error.
-        defaults: what holds for every prefix.
-        prefixes: what holds for one prefix, by its name.
-        prices: what models cost, by their names.
-        warm: what `warm` makes.
-        prefix_ttl_hours: `intro_page_ttl_hours=168` is the ttl of the prefix `intro_page`, and
-            so on for any prefix.
+    A prefix's ttl may be given in short: `intro_page_ttl_hours=168`, and so on for any prefix.
 
     Raises:
         ConfigError: a setting is unknown or wrong; the message names it.
     """
 
-    enabled: bool = setting(check.switch, default=True)
-    cache_dir: Path = setting(check.path, default=Path(".cache/llm"))
-    store: str = setting(check.one_of("sqlite"), default="sqlite")
-    max_memory_entries: int = setting(check.count(0, 10**9), default=1000)
-    max_memory: int = setting(check.size(0), default=64 * 1024**2)
-    max_disk: int = setting(check.size(1024**2), default=1024**3)
-    max_value: int = setting(check.size(1), default=16 * 1024**2)
-    min_free: int = setting(check.size(0), default=64 * 1024**2)
-    durability: str = setting(check.one_of("normal", "full"), default="normal")
-    lease: float = setting(check.seconds_between(1.0, 3600.0), default=15.0)
-    allow_shared_dir: bool = setting(check.switch, default=False)
-    allow_network_fs: bool = setting(check.switch, default=False)
-    mode: Mode = setting(check.policy_field("mode"), default=Mode.LIVE)
-    tenant: str = setting(check.tenant, default="")
-    tenant_required: bool = setting(check.switch, default=False)
-    defaults: PrefixConfig = made_anew(prefix_config, PrefixConfig)
-    prefixes: dict[str, PrefixConfig] = made_anew(table_of(check.prefix_name, prefix_config), dict)
-    prices: dict[str, Price] = made_anew(table_of(check.name, Price.of), dict)
-    warm: list[WarmSet] = made_anew(list_of(WarmSet.of), list)
+    enabled: bool = setting(
+        "false: every call generates, and nothing is kept", check.SWITCH, default=True
+    )
+    cache_dir: Path = setting(
+        "where the cache lies, from the directory of the file; made when first needed",
+        check.PATH,
+        default=Path(".cache/llm"),
+    )
+    store: str = setting("what keeps the entries", check.choice("sqlite"), default="sqlite")
+    max_memory_entries: int = setting(
+        "the most entries kept in memory; 0 keeps none there", check.count(0, 10**9), default=1000
+    )
+    max_memory: int = setting(
+        "the most bytes kept in memory; 0 keeps none there", check.size(0), default=64 * 1024**2
+    )
+    max_disk: int = setting(
+        "the most bytes kept on disk: beyond it, expired and then least recently used entries go",
+        check.size(1024**2),
+        default=1024**3,
+    )
+    max_value: int = setting(
+        "the largest value that is kept; larger ones are returned all the same",
+        check.size(1),
+        default=16 * 1024**2,
+    )
+    min_free: int = setting(
+        "bytes left free on the disk: with less, nothing more is kept",
+        check.size(0),
+        default=64 * 1024**2,
+    )
+    durability: str = setting(
+        '"full" survives a power cut, too, and is slower to write',
+        check.choice("normal", "full"),
+        default="normal",
+    )
+    lease: float = setting(
+        "after this, another process takes over from one that does not answer any more",
+        check.duration(1.0, 3600.0),
+        default=15.0,
+    )
+    allow_shared_dir: bool = setting(
+        "whether cache_dir may be a link, another user's, or open to all",
+        check.SWITCH,
+        default=False,
+    )
+    allow_network_fs: bool = setting(
+        "whether cache_dir may lie on a network; one machine only", check.SWITCH, default=False
+    )
+    mode: Mode = setting(
+        '"live", "refresh", "replay" (never generates) or "off", where nothing else says',
+        MODE,
+        default=Mode.LIVE,
+    )
+    tenant: str = setting(
+        "on whose behalf requests are, where code does not say; part of every key",
+        check.TENANT,
+        default="",
+    )
+    tenant_required: bool = setting(
+        "whether a request without a tenant is an error", check.SWITCH, default=False
+    )
+    defaults: CachePolicy = setting("the policy of every prefix", POLICY, default=CachePolicy)
+    prefixes: dict[str, CachePolicy] = setting(
+        "the policy of a prefix, by its name", table_of(check.PREFIX, POLICY), default=dict
+    )
+    prices: dict[str, Price] = setting(
+        "what models cost, by their names",
+        table_of(check.NAME, Kind(Price.of, Price.schema())),
+        default=dict,
+    )
+    warm: list[WarmSet] = setting(
+        "what `llm-cache warm` generates", list_of(Kind(WarmSet.of, WarmSet.schema())), default=list
+    )
 
     _provenance: _Provenance = _Provenance()
 
@@ -115,8 +149,8 @@ class CacheConfig(Settings):
             mode: str = ...,
             tenant: str = ...,
             tenant_required: bool = ...,
-            defaults: PrefixConfig | CachePolicy | Mapping[str, object] = ...,
-            prefixes: Mapping[str, PrefixConfig | CachePolicy | Mapping[str, object]] = ...,
+            defaults: CachePolicy | Mapping[str, object] = ...,
+            prefixes: Mapping[str, CachePolicy | Mapping[str, object]] = ...,
             prices: Mapping[str, Price | Mapping[str, float]] = ...,
             warm: list[WarmSet | dict[str, Any]] = ...,
             **prefix_ttl_hours: float,
@@ -132,12 +166,17 @@ class CacheConfig(Settings):
         merged = dict(cast("Mapping[str, Any]", prefixes))
         for name, value in hours.items():
             prefix = name.removesuffix(_PREFIX_TTL)
-            beside = settings_of_policy(merged.get(prefix, {}))
-            if check.is_table(beside) and "ttl_hours" not in beside:
-                merged[prefix] = {**beside, "ttl_hours": value}
-            else:
-                message = f"is given beside prefixes[{prefix!r}]: keep one of them"
-                problems.append(Problem((name,), message))
+            match merged.get(prefix, {}):
+                case CachePolicy(ttl=None) as beside:
+                    with under(problems, "prefixes"), under(problems, prefix):
+                        merged[prefix] = POLICY.check({"ttl_hours": value}).over(beside)
+                case {"ttl_hours": _} | CachePolicy():
+                    message = f"is given beside prefixes[{prefix!r}]: keep one of them"
+                    problems.append(Problem((name,), message))
+                case Mapping():
+                    merged[prefix] = {**merged.get(prefix, {}), "ttl_hours": value}
+                case _:
+                    pass
         rest = {name: value for name, value in given.items() if name not in hours}
         return {**rest, "prefixes": merged}
 
@@ -149,11 +188,10 @@ class CacheConfig(Settings):
 
     def policies(self) -> PolicyTable:
         """What this says about each prefix, for the policies of calls and decorators to meet."""
-        prefixes = {prefix: said.policy() for prefix, said in self.prefixes.items()}
         by = self._provenance.overrides.get("cache.mode")
         return PolicyTable(
-            prefixes=prefixes,
-            defaults=self.defaults.policy(),
+            prefixes=self.prefixes,
+            defaults=self.defaults,
             mode=self.mode,
             mode_of_environment=self.mode if by is not None else None,
         )
@@ -179,7 +217,7 @@ class CacheConfig(Settings):
 
     def _says(self, path: KeyPath) -> bool:
         """Whether the setting was given to the constructor."""
-        part: Settings | None = self
+        part: Settings | CachePolicy | None = self
         match path:
             case ("defaults", _):
                 part = self.defaults
@@ -191,7 +229,8 @@ class CacheConfig(Settings):
                 part = self.warm[index] if index < len(self.warm) else None
             case _:
                 pass
-        return part is not None and path[-1] in part.said
+        given = part.said() if isinstance(part, CachePolicy) else part.given if part else ()
+        return path[-1] in given
 
     def with_origins(self, source: SourceFile | None, overrides: Mapping[str, Origin]) -> Self:
         """The same settings, read from `source` but for the keys that `overrides` names."""
@@ -209,7 +248,7 @@ def _names_beside(path: KeyPath) -> tuple[str, ...]:
         case ("cache", _):
             return CACHE_FIELDS
         case ("defaults", _) | ("prefixes", _, _):
-            return tuple(PrefixConfig.fields)
+            return tuple(FILE_FIELDS)
         case ("prices", _, _):
             return tuple(Price.fields)
         case ("warm", int(), _):

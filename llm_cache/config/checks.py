@@ -1,38 +1,24 @@
-"""What one value of the configuration may be.
-
-Each check takes anything and returns it understood, or raises ValueError with what is wrong and
-what to write instead.
-"""
+"""The kinds of values that settings have, and their checks."""
 
 from __future__ import annotations
 
 import math
 import os
 import re
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
+from typing import TYPE_CHECKING, Final, TypeGuard
 
-from llm_cache.config.problems import shortened, shown_value
 from llm_cache.core.keys import check_prefix, check_tenant
-from llm_cache.core.policy import CachePolicy
-from llm_cache.core.units import (
-    check_seconds,
-    format_duration,
-    hours_to_seconds,
-    parse_duration,
-    parse_size,
-    to_seconds,
-)
-from llm_cache.errors import ConfigError
+from llm_cache.core.kinds import Kind, shown_value
+from llm_cache.core.policy import one_of
+from llm_cache.core.units import DURATION, format_duration, parse_size, to_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 LARGEST_SIZE_BYTES: Final = 2**60
 LONGEST_TEXT_CHARS: Final = 1000
-MESSAGE_CHARS: Final = 200
-DURATION_SAMPLES: Final = "a text like '90s', '1h30m', '7d' or 'forever'"
 
 _DOLLAR: Final = re.compile(r"\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\}|)", re.ASCII)
 _GENERATE: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -41,6 +27,10 @@ _RATE_UNIT_S: Final = {
     **dict.fromkeys(("s", "sec", "second"), 1),
     **dict.fromkeys(("m", "min", "minute"), 60),
     **dict.fromkeys(("h", "hour"), 3600),
+}
+_SIZE_TEXT: Final = {
+    "type": "string",
+    "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*([KMGTkmgt]?[Ii]?[Bb]|)\s*$",
 }
 _SIZE_UNITS: Final = (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 
@@ -55,27 +45,29 @@ def is_array(value: object) -> TypeGuard[list[object]]:
     return isinstance(value, list)
 
 
-def anything(value: object) -> object:
-    """Whatever it is."""
-    return value
+ANYTHING: Final[Kind[object]] = Kind(lambda value: value, {})
 
 
-def name(value: object) -> str:
-    """A name in a table."""
+def _name(value: object) -> str:
     if not isinstance(value, str):
         raise _wrong(value, "a name", "it in quotes")
     return value
 
 
-def switch(value: object) -> bool:
-    """True or false, and nothing that resembles it."""
+NAME: Final = Kind(_name, {"type": "string"})
+
+
+def _switch(value: object) -> bool:
     if not isinstance(value, bool):
         raise _wrong(value, "a switch", "true or false")
     return value
 
 
-def count(low: int, high: int) -> Callable[[object], int]:
-    """A check for a whole number from `low` to `high`."""
+SWITCH: Final = Kind(_switch, {"type": "boolean"})
+
+
+def count(low: int, high: int) -> Kind[int]:
+    """A whole number from `low` to `high`."""
 
     def check(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -85,19 +77,16 @@ def count(low: int, high: int) -> Callable[[object], int]:
             raise ValueError(msg)
         return value
 
-    return check
+    return Kind(check, {"type": "integer", "minimum": low, "maximum": high})
 
 
-def size(low_bytes: int) -> Callable[[object], int]:
-    """A check for a size of at least `low_bytes`, as a number of bytes or as text."""
+def size(low_bytes: int) -> Kind[int]:
+    """A size of at least `low_bytes`, as a number of bytes or as text."""
 
     def check(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int | str) or _is_long(value):
             raise _wrong(value, "a size", "bytes, or a text like '64MiB'")
-        try:
-            size_bytes = parse_size(value)
-        except ValueError as error:
-            raise _ours(error) from None
+        size_bytes = parse_size(value)
         if size_bytes > LARGEST_SIZE_BYTES:
             msg = f"{shown_value(value)} is too much: at most {size_text(LARGEST_SIZE_BYTES)}"
             raise ValueError(msg)
@@ -106,101 +95,50 @@ def size(low_bytes: int) -> Callable[[object], int]:
             raise ValueError(msg)
         return size_bytes
 
-    return check
+    number = {"type": "integer", "minimum": low_bytes, "maximum": LARGEST_SIZE_BYTES}
+    return Kind(check, {"anyOf": [number, _SIZE_TEXT]}, size_text)
 
 
-def seconds(value: object) -> float | None:
-    """A duration in seconds, infinite for `"forever"`; None stays None."""
-    if value is None:
-        return None
-    if _is_long(value) or isinstance(value, bool):
-        raise _wrong(value, "a duration", DURATION_SAMPLES)
-    if not isinstance(value, str | int | float | timedelta):
-        raise _wrong(value, "a duration", DURATION_SAMPLES)
-    try:
-        if isinstance(value, int | float):
-            check_seconds(value, shown=shown_value(value))
-        return to_seconds(value)
-    except OverflowError:
-        msg = f"{shown_value(value)} is over 100 years: write 'forever' for no end"
-        raise ValueError(msg) from None
-    except ValueError as error:
-        raise _ours(error) from None
-
-
-def hours(value: object) -> float:
-    """A plain number of hours, in seconds."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong(value, "a number of hours", "one like 168, or ttl = '7d'")
-    try:
-        return hours_to_seconds(value)
-    except ValueError as error:
-        raise _ours(error) from None
-
-
-def text(value: object) -> str | None:
-    """Text; None stays None."""
-    if value is not None and not isinstance(value, str):
-        raise _wrong(value, "a text", "it in quotes")
-    return value
-
-
-def seconds_between(shortest_s: float, longest_s: float) -> Callable[[object], float]:
-    """A check for a duration that is neither shorter nor longer."""
+def duration(shortest_s: float, longest_s: float) -> Kind[float]:
+    """A duration that is neither shorter nor longer."""
 
     def check(value: object) -> float:
-        duration_s = seconds(value)
-        if duration_s is None or not shortest_s <= duration_s <= longest_s:
-            low, high = duration_text(shortest_s), duration_text(longest_s)
+        duration_s = to_seconds(value)
+        if not shortest_s <= duration_s <= longest_s:
+            low, high = format_duration(shortest_s), format_duration(longest_s)
             msg = f"{shown_value(value)} is out of range: write one from '{low}' to '{high}'"
             raise ValueError(msg)
         return duration_s
 
-    return check
+    return replace(DURATION, check=check)
 
 
-def one_of(*choices: str) -> Callable[[object], str]:
-    """A check for one of a few words."""
-    listed = " or ".join(repr(choice) for choice in choices)
-
-    def check(value: object) -> str:
-        if not isinstance(value, str) or value not in choices:
-            raise _wrong(value, "supported", listed)
-        return value
-
-    return check
+def choice(*choices: str) -> Kind[str]:
+    """One of a few words."""
+    return Kind(lambda value: one_of(value, choices), {"enum": list(choices)})
 
 
-def price(value: object) -> float:
-    """Dollars for a million tokens."""
+def _price(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise _wrong(value, "a price", "dollars for a million tokens, like 0.15")
     return float(value)
 
 
+PRICE: Final = Kind(_price, {"type": "number", "minimum": 0})
+
+
 def tenant(value: object) -> str:
-    """A tenant's name, empty for the default one."""
+    """Checks the name of a tenant, empty for the default one."""
     if not isinstance(value, str):
         raise _wrong(value, "a tenant", "its name in quotes")
     return check_tenant(value)
 
 
-def policy_field(name: str) -> Callable[[object], Any]:
-    """A check for a field that is the same in a file as in a `CachePolicy`; None stays None."""
-
-    def check(value: object) -> object:
-        try:
-            policy = CachePolicy(**cast("dict[str, Any]", {name: value}))
-        except ConfigError as error:
-            message = str(error).removeprefix(f"{name}=")
-            raise ValueError(shortened(message, MESSAGE_CHARS)) from None
-        return getattr(policy, name)
-
-    return check
+TENANT: Final = Kind(tenant, {"type": "string"})
 
 
 def path(value: object, environ: Mapping[str, str] | None = None) -> Path:
-    """A path; `~` and `~user` at its beginning and `$NAME` within it are understood.
+    """Checks a path; expands `~` and `~user` at its beginning and `$NAME` within it.
 
     Variables are those of `environ`, of the process by default; `$$` stands for a dollar. An
     absolute `Path` is taken as it is: code made it, and a dollar in it may be a real one.
@@ -223,8 +161,10 @@ def path(value: object, environ: Mapping[str, str] | None = None) -> Path:
     return home / _with_variables(below, environ) if slash else home
 
 
+PATH: Final = Kind(path, {"type": "string", "minLength": 1}, str)
+
+
 def _with_variables(text: str, environ: Mapping[str, str] | None) -> str:
-    """`text` with what the environment says for each `$NAME`; ValueError if it says nothing."""
     variables = os.environ if environ is None else environ
 
     def said(found: re.Match[str]) -> str:
@@ -246,28 +186,34 @@ def _with_variables(text: str, environ: Mapping[str, str] | None) -> str:
     return _DOLLAR.sub(said, text)
 
 
-def prefix_name(value: object) -> str:
-    """A prefix, as keys take it."""
+def _prefix(value: object) -> str:
     if not isinstance(value, str):
         raise _wrong(value, "a prefix", "it in quotes")
     return check_prefix(value)
 
 
-def generator_name(value: object) -> str:
-    """The place of a function: `module.path:function`."""
+PREFIX: Final = Kind(_prefix, {"type": "string", "pattern": "^[^\\s\"']{1,128}$"})
+
+
+def _generator(value: object) -> str:
     if not isinstance(value, str) or not _GENERATE.fullmatch(value):
         raise _wrong(value, "a function", "'module.path:function'")
     return value
 
 
-def rate_text(value: object) -> str | None:
-    """How many calls in which time, `"10/s"`; None stays None."""
+GENERATOR: Final = Kind(_generator, {"type": "string", "pattern": r"^[^\s:]+:[^\s:]+$"})
+
+
+def _rate(value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
         raise _wrong(value, "a rate", "a text like '10/s' or '60/min'")
     calls_per_second(value)
     return value
+
+
+RATE: Final = Kind(_rate, {"type": "string", "pattern": r"^\s*[0-9.]+\s*/\s*[A-Za-z]+\s*$"})
 
 
 def calls_per_second(rate: str) -> float:
@@ -290,28 +236,10 @@ def size_text(size_bytes: int) -> str | int:
     return size_bytes
 
 
-def duration_text(duration_s: float) -> str:
-    """Exactly `duration_s` as `seconds` reads it, however odd a number it is."""
-    whole_hours, rest_s = divmod(duration_s, 3600)
-    if not rest_s and 1 <= whole_hours < 48:  # noqa: PLR2004 - "24h" says more than "1d"
-        return f"{whole_hours:.0f}h"
-    shown = format_duration(duration_s)
-    if math.isinf(duration_s) or parse_duration(shown) == duration_s:
-        return shown
-    from decimal import Decimal
-
-    return f"{Decimal(repr(duration_s)):f}s"
-
-
 def _is_long(value: object) -> bool:
-    """Whether `value` is more text than any size or duration needs: Python may not read it."""
+    # Python may refuse to read such a number.
     return isinstance(value, str) and len(value) > LONGEST_TEXT_CHARS
 
 
 def _wrong(value: object, expected: str, instead: str) -> ValueError:
     return ValueError(f"{shown_value(value)} is not {expected}: write {instead}")
-
-
-def _ours(error: ValueError) -> ValueError:
-    message = shortened(str(error), MESSAGE_CHARS)
-    return ValueError(f"{message}: write 0 or more" if message.endswith("negative") else message)

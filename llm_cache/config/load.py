@@ -20,9 +20,10 @@ from llm_cache.config.problems import (
     Problem,
     WrongSettingsError,
     harmless,
-    shown_value,
     unknown,
 )
+from llm_cache.core.kinds import shown_value
+from llm_cache.core.policy import MODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -268,7 +269,7 @@ def _switch(text: str) -> bool:
 
 _VARIABLES: Final[tuple[tuple[str, str, Callable[[str], object]], ...]] = (
     ("enabled", ENABLED_VARIABLE, _switch),
-    ("mode", MODE_VARIABLE, check.policy_field("mode")),
+    ("mode", MODE_VARIABLE, MODE.check),
     ("tenant", TENANT_VARIABLE, check.tenant),
 )
 

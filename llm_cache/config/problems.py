@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from datetime import date, time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from llm_cache.core.kinds import shortened
 from llm_cache.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from llm_cache.config._toml_lines import KeyPath
 
-SHOWN_CHARS: Final = 60
-"""As much of a wrong value as a message quotes."""
 KEY_CHARS: Final = 160
 """As much of a key as a message quotes: no prefix is longer."""
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -132,28 +130,6 @@ def unknown(name: str, known: Iterable[str]) -> str:
     if close:
         return f"is unknown; did you mean '{close[0]}'?"
     return f"is unknown; known here: {', '.join(names)}"
-
-
-def shown_value(value: object) -> str:
-    """A value as its file says it, short enough for a message."""
-    match value:
-        case bool():
-            return str(value).lower()
-        case date() | time():
-            return str(value)
-        case dict():
-            return "a table"
-        case list() | tuple():
-            return "an array"
-        case int() if abs(value) > 10**SHOWN_CHARS:
-            return "a very long number"
-        case _:
-            return shortened(repr(value))
-
-
-def shortened(text: str, limit: int = SHOWN_CHARS) -> str:
-    """`text` with its middle left out if it is longer than `limit`."""
-    return text if len(text) <= limit else f"{text[: limit // 2]}…{text[-limit // 3 :]}"
 
 
 def harmless(text: str) -> str:

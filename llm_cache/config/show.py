@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
-from llm_cache.config._parts import PrefixConfig, Price, WarmSet
+from llm_cache.config._parts import FILE_FIELDS
 from llm_cache.config._schema import CACHE_FIELDS, CacheConfig
-from llm_cache.config.checks import duration_text, is_array, is_table, size_text
+from llm_cache.config.checks import is_array, is_table
 from llm_cache.config.problems import Origin, dotted
-from llm_cache.core.policy import DEFAULT_TIMEOUT_S, DEFAULT_TTL_S, DURATIONS, StoreParams
-from llm_cache.core.policy_resolution import BUILTIN_PREFIXES, lock_timeout_for
+from llm_cache.core.policy import POLICY_FIELDS, UNSET
+from llm_cache.core.policy_resolution import BUILTIN_PREFIXES, PolicyTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llm_cache.config._fields import Settings
     from llm_cache.config._toml_lines import KeyPath
-
-_SIZES: Final = frozenset({"max_memory", "max_disk", "max_value", "min_free"})
-_DURATIONS: Final = frozenset({*DURATIONS, "lease"})
+    from llm_cache.core.policy import CachePolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +69,8 @@ def settings_as_toml(config: CacheConfig) -> str:
         "cache": _cache_table(config),
         "defaults": _said(config.defaults),
         "prefixes": {prefix: _said(said) for prefix, said in config.prefixes.items()},
-        "prices": {model: _price_table(price) for model, price in config.prices.items()},
-        "warm": [_warm_table(warm) for warm in config.warm],
+        "prices": {model: _table(price) for model, price in config.prices.items()},
+        "warm": [_table(warm) for warm in config.warm],
     }
     text = tomli_w.dumps({name: table for name, table in document.items() if table})
     tables = {name: table for name, table in _builtin(config).items() if table}
@@ -88,14 +85,14 @@ def _values(config: CacheConfig) -> Iterator[tuple[KeyPath, Any]]:
     builtin = _builtin(config)
     yield from _prefix_values(("defaults",), _said(config.defaults), builtin["defaults"])
     for prefix in sorted({*config.prefixes, *builtin["prefixes"]}):
-        said = _said(config.prefixes.get(prefix, PrefixConfig()))
+        said = _said(config.prefixes.get(prefix, UNSET))
         otherwise = builtin["prefixes"].get(prefix, {})
         yield from _prefix_values(("prefixes", prefix), said, otherwise)
     for model, price in sorted(config.prices.items()):
-        for name, value in _price_table(price).items():
+        for name, value in _table(price).items():
             yield ("prices", model, name), value
     for index, warm in enumerate(config.warm):
-        for name, value in _warm_table(warm).items():
+        for name, value in _table(warm).items():
             yield ("warm", index, name), value
 
 
@@ -103,66 +100,45 @@ def _prefix_values(
     path: KeyPath, said: dict[str, Any], otherwise: dict[str, Any]
 ) -> Iterator[tuple[KeyPath, Any]]:
     values = {**otherwise, **said}
-    for name in PrefixConfig.fields:
+    for name in FILE_FIELDS:
         if name in values:
             yield (*path, name), values[name]
 
 
 def _builtin(config: CacheConfig) -> dict[str, dict[str, Any]]:
     """The built-in values in force, by table."""
-    timeout = config.defaults.timeout
-    defaults: dict[str, Any] = {
-        "ttl": DEFAULT_TTL_S,
-        "ttl_jitter": 0.0,
-        "grace": 0.0,
-        "stale_if_error": 0.0,
-        "version": "",
-        "timeout": DEFAULT_TIMEOUT_S,
-        "lock_timeout": lock_timeout_for(DEFAULT_TIMEOUT_S if timeout is None else timeout),
-        "store_if": [],
-        "store_params": StoreParams.FULL.value,
-        "secret_params": [],
-        "public_params": [],
-    }
     said = _said(config.defaults)
+    fields = {name: field for name, field in FILE_FIELDS.items() if name not in {"ttl", "mode"}}
+    resolved = PolicyTable(defaults=config.defaults).resolve("")
+    in_force = {"ttl": POLICY_FIELDS["ttl"].default}
+    in_force |= {name: getattr(resolved, name) for name in fields}
     prefixes = {
-        prefix: {"ttl": _plain("ttl", policy.ttl)}
+        prefix: _said(policy)
         for prefix, policy in BUILTIN_PREFIXES.items()
-        # A ttl under [defaults] goes before these.
-        if "ttl" not in said and "ttl" not in _said(config.prefixes.get(prefix, PrefixConfig()))
+        # A ttl under [defaults] overrides these.
+        if "ttl" not in said and config.prefixes.get(prefix, UNSET).ttl is None
     }
-    rest = {name: _plain(name, value) for name, value in defaults.items() if name not in said}
+    rest = {
+        name: FILE_FIELDS[name].kind.plain(value)
+        for name, value in in_force.items()
+        if name not in said
+    }
     return {"defaults": rest, "prefixes": prefixes}
 
 
 def _cache_table(config: CacheConfig) -> dict[str, Any]:
-    return {name: _plain(name, getattr(config, name)) for name in CACHE_FIELDS}
+    return {
+        name: CacheConfig.fields[name].kind.plain(getattr(config, name)) for name in CACHE_FIELDS
+    }
 
 
-def _said(said: PrefixConfig) -> dict[str, Any]:
-    values = {name: getattr(said, name) for name in PrefixConfig.fields}
-    return {name: _plain(name, value) for name, value in values.items() if value is not None}
+def _said(policy: CachePolicy) -> dict[str, Any]:
+    return {name: FILE_FIELDS[name].kind.plain(value) for name, value in policy.said().items()}
 
 
-def _price_table(price: Price) -> dict[str, float]:
-    values = {name: getattr(price, name) for name in Price.fields}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _warm_table(warm: WarmSet) -> dict[str, Any]:
-    values = {name: getattr(warm, name) for name in WarmSet.fields}
+def _table(settings: Settings) -> dict[str, Any]:
+    values = {name: getattr(settings, name) for name in settings.fields}
     return {name: value for name, value in values.items() if value not in (None, [], {})}
-
-
-def _plain(name: str, value: Any) -> Any:  # noqa: ANN401 - as varied as the settings
-    """The value of the setting `name` as a TOML file has it."""
-    if name in _SIZES:
-        return size_text(value)
-    if name in _DURATIONS:
-        return duration_text(value)
-    if isinstance(value, tuple):
-        return list(cast("tuple[str, ...]", value))
-    return str(value) if isinstance(value, Path | StrEnum) else value
 
 
 FIRST_FILE: Final = """\

@@ -1,4 +1,4 @@
-"""What one source says about a prefix: a policy.
+"""The policy of a prefix, as one source gives it; the table of all fields of a policy.
 
 Each field is decided by the nearest source that says something: the call, `[prefixes.X]` of the
 file, the decorator, `[defaults]` of the file, the built-in values. So what an operator writes in
@@ -7,24 +7,26 @@ file, the decorator, `[defaults]` of the file, the built-in values. So what an o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, fields
 from enum import StrEnum
 from inspect import iscoroutinefunction
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from llm_cache.core.arguments import refuse_argument
 from llm_cache.core.gates import GATES
-from llm_cache.core.units import FOREVER, Duration, format_duration, hours_to_seconds, to_seconds
+from llm_cache.core.kinds import Kind, shown_value, with_args
+from llm_cache.core.units import DURATION, FOREVER, Duration, hours_to_seconds
 from llm_cache.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+Given = TypeVar("Given")
+Kept = TypeVar("Kept")
+Choice = TypeVar("Choice", bound=StrEnum)
 
 DAY_S: Final = 86_400.0
-DEFAULT_TTL_S: Final = DAY_S
-DEFAULT_TIMEOUT_S: Final = FOREVER
-"""An answer that takes long is paid for all the same, and wanted."""
 DEFAULT_LOCK_TIMEOUT_S: Final = 300.0
 """Where the timeout is `forever`; else it is that of the generator."""
 AUTO_VERSION: Final = "auto"
@@ -53,103 +55,213 @@ class StoreParams(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True, init=False)
+class PolicyError(ConfigError):
+    """Fields of a policy are wrong; the message says what is wrong with the first.
+
+    Args:
+        wrong: by field, what is wrong and what to write.
+    """
+
+    def __init__(self, wrong: Mapping[str, str]) -> None:
+        self.wrong: Final = dict(wrong)
+        super().__init__(self.wrong)
+
+    def __str__(self) -> str:
+        """One line: `ttl: 30 has no unit: write '30s', '30h' or a timedelta`."""
+        name, message = next(iter(self.wrong.items()))
+        return f"{name}{' ' if message.startswith('is ') else ': '}{message}"
+
+
+class PolicyField(Generic[Given, Kept]):
+    """One field of a policy: everything that is known about it.
+
+    Args:
+        words: what it means, for the help of the constructor and the schema of cache.toml.
+        kind: what it may be.
+        default: what holds where no source says; None if that depends on other settings.
+        in_files: whether a file can say it; code can say everything.
+    """
+
+    __slots__ = ("default", "in_files", "kind", "words")
+
+    def __init__(
+        self, words: str, kind: Kind[Kept], default: Kept | None = None, *, in_files: bool = True
+    ) -> None:
+        self.words: Final = words
+        self.kind: Final = kind
+        self.default: Final[Any] = default
+        self.in_files: Final = in_files
+
+    # Type checkers take a constructor's argument from __set__, and an attribute from __get__.
+    if TYPE_CHECKING:
+
+        def __get__(self, policy: object, owner: type) -> Kept | None: ...
+        def __set__(self, policy: object, value: Given | None) -> None: ...
+
+    else:
+
+        def __get__(self, policy: object, owner: type) -> None:
+            """Returns the default of the constructor; what it was given lies in the instance."""
+
+
+def _share(value: object) -> float:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value <= MOST_JITTER
+    ):
+        msg = f"{shown_value(value)} is no part of a ttl: write a number from 0 to {MOST_JITTER}"
+        raise ValueError(msg)
+    return float(value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        msg = f"{shown_value(value)} is not a text: write it in quotes"
+        raise ValueError(msg)  # noqa: TRY004 - one kind of error for every wrong setting
+    return value
+
+
+def one_of(value: object, choices: Collection[str]) -> str:
+    """`value` itself; ValueError if it is none of `choices`."""
+    if not isinstance(value, str) or value not in choices:
+        msg = f"{shown_value(value)} is not supported: write {' or '.join(map(repr, choices))}"
+        raise ValueError(msg)
+    return value
+
+
+def _names(value: object) -> tuple[str, ...]:
+    given = value
+    if isinstance(value, list | tuple | set | frozenset):
+        names = cast("Collection[object]", value)
+        if all(isinstance(each, str) for each in names):
+            return tuple(cast("Collection[str]", names))
+    msg = f"{shown_value(given)} is not a list of names: write ['one', 'another']"
+    raise ValueError(msg)
+
+
+def _gates(value: object) -> tuple[str, ...]:
+    return tuple(one_of(each, GATES) for each in _names(value))
+
+
+def _gate(value: object) -> Callable[[Any], bool]:
+    if not callable(value):
+        msg = f"{shown_value(value)} cannot be called: write a function that takes the value"
+        raise ValueError(msg)  # noqa: TRY004 - as above
+    if iscoroutinefunction(value):
+        msg = f"{shown_value(value)} is async: write a plain function that takes the value"
+        raise ValueError(msg)
+    return cast("Callable[[Any], bool]", value)
+
+
+def _choice(enum: type[Choice]) -> Kind[Choice]:
+    words = [each.value for each in enum]
+    return Kind(lambda value: enum(one_of(value, words)), {"enum": words}, lambda each: each.value)
+
+
+MOST_JITTER: Final = 0.9
+MODE: Final = _choice(Mode)
+_NAMES: Final = Kind(_names, {"type": "array", "items": {"type": "string"}}, list)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CachePolicy:
     """What one source says about a prefix; a field left out is decided by the next source.
 
-    Args:
-        ttl: how long an entry is fresh: `"7d"`, a timedelta, `"forever"`; 0 means "do not keep".
-        ttl_hours: the same as a number of hours; not together with `ttl`.
-        ttl_jitter: by how much of it a ttl may be shorter, so that what was made together does
-            not expire together; from 0 to 0.9, decided by the key.
-        grace: how long after its ttl an entry is still given, while one generation makes it anew.
-        stale_if_error: how long after its ttl an entry is given when the generator fails.
-        version: the revision of how the content is made; part of the key. `"auto"` stands for a
-            digest of the source of the function that makes it.
-        timeout: how long a generator may run; `"forever"`, the default, for no limit.
-        lock_timeout: how long a caller waits for another's generation before it makes its own; as
-            `timeout`, and 5 minutes where that is `"forever"`.
-        mode: `"live"`, `"refresh"`, `"replay"` or `"off"`.
-        cache_if: called with a value that was made; what it returns False for is not kept.
-        store_if: names of gates that a value has to pass to be kept: `"not_empty"`,
-            `"not_truncated"`, `"not_filtered"`, `"not_refused"`.
-        store_params: how much of its params an entry keeps: `"full"`, `"redacted"` (only the
-            names) or `"none"`.
-        secret_params: names of params that are secrets, beside those that are taken for such.
-        public_params: names of params that are none, though they are taken for such.
+    The tables `[prefixes.X]` and `[defaults]` of a cache.toml are policies, too. A new field is
+    one more here, and one of `Policy`, by which the engine reads it.
 
     Raises:
         ConfigError: a field is wrong; the message names it.
     """
 
-    ttl: float | None
-    ttl_jitter: float | None
-    grace: float | None
-    stale_if_error: float | None
-    version: str | None
-    timeout: float | None
-    lock_timeout: float | None
-    mode: Mode | None
-    cache_if: Callable[[Any], bool] | None
-    store_if: tuple[str, ...] | None
-    store_params: StoreParams | None
-    secret_params: tuple[str, ...] | None
-    public_params: tuple[str, ...] | None
+    ttl: PolicyField[Duration, float] = PolicyField(
+        'how long an entry is fresh: "7d", "forever"; 0 means "do not keep"', DURATION, DAY_S
+    )
+    ttl_jitter: PolicyField[float, float] = PolicyField(
+        "by how much of it a ttl may be shorter, so that what was stored together does not expire"
+        " together; from 0 to 0.9, decided by the key",
+        Kind(_share, {"type": "number", "minimum": 0, "maximum": MOST_JITTER}),
+        0.0,
+    )
+    grace: PolicyField[Duration, float] = PolicyField(
+        "how long after its ttl an entry is still served, while one generation refreshes it",
+        DURATION,
+        0.0,
+    )
+    stale_if_error: PolicyField[Duration, float] = PolicyField(
+        "how long after its ttl an entry is served when the generator fails", DURATION, 0.0
+    )
+    version: PolicyField[str, str] = PolicyField(
+        'the revision of how the content is generated; part of the key. "auto" stands for a'
+        " digest of the generator's source",
+        Kind(_text, {"type": "string"}),
+        "",
+    )
+    timeout: PolicyField[Duration, float] = PolicyField(
+        'how long a generator may run; "forever", the default, for no limit', DURATION, FOREVER
+    )
+    lock_timeout: PolicyField[Duration, float] = PolicyField(
+        "how long a caller waits for another's generation before it generates itself; as timeout,"
+        ' and 5 minutes where that is "forever"',
+        DURATION,
+    )
+    mode: PolicyField[str, Mode] = PolicyField("what a request does with the cache", MODE)
+    cache_if: PolicyField[Callable[[Any], bool], Callable[[Any], bool]] = PolicyField(
+        "called with a generated value; what it returns False for is not stored",
+        Kind(_gate, {}),
+        in_files=False,
+    )
+    store_if: PolicyField[Iterable[str], tuple[str, ...]] = PolicyField(
+        "names of gates that a value has to pass to be stored",
+        Kind(_gates, {"type": "array", "items": {"enum": list(GATES)}}, list),
+        (),
+    )
+    store_params: PolicyField[str, StoreParams] = PolicyField(
+        'how much of its params an entry keeps: "full", "redacted" (only the names) or "none"',
+        _choice(StoreParams),
+        StoreParams.FULL,
+    )
+    secret_params: PolicyField[Iterable[str], tuple[str, ...]] = PolicyField(
+        "names of params that are secrets, beside those that are taken for such", _NAMES, ()
+    )
+    public_params: PolicyField[Iterable[str], tuple[str, ...]] = PolicyField(
+        "names of params that are no secrets, though they are taken for such", _NAMES, ()
+    )
+    ttl_hours: InitVar[float | None] = None
 
-    def __init__(  # noqa: PLR0913 - as many as there are fields
-        self,
-        *,
-        ttl: Duration | None = None,
-        ttl_hours: float | None = None,
-        ttl_jitter: float | None = None,
-        grace: Duration | None = None,
-        stale_if_error: Duration | None = None,
-        version: str | None = None,
-        timeout: Duration | None = None,
-        lock_timeout: Duration | None = None,
-        mode: str | None = None,
-        cache_if: Callable[[Any], bool] | None = None,
-        store_if: Iterable[str] | None = None,
-        store_params: str | None = None,
-        secret_params: Iterable[str] | None = None,
-        public_params: Iterable[str] | None = None,
-    ) -> None:
-        if ttl is not None and ttl_hours is not None:
-            msg = "ttl and ttl_hours are both given: keep one of them"
-            raise ConfigError(msg)
-        given: dict[str, Any] = {
-            "ttl": ttl,
-            "ttl_jitter": ttl_jitter,
-            "grace": grace,
-            "stale_if_error": stale_if_error,
-            "version": version,
-            "timeout": timeout,
-            "lock_timeout": lock_timeout,
-            "mode": mode,
-            "cache_if": cache_if,
-            "store_if": store_if,
-            "store_params": store_params,
-            "secret_params": secret_params,
-            "public_params": public_params,
-        }
-        for name, value in given.items():
-            checked = None if value is None else _CHECKS[name](name, value)
-            object.__setattr__(self, name, checked)
-        if ttl_hours is not None:
-            object.__setattr__(self, "ttl", _hours("ttl_hours", ttl_hours))
+    def __post_init__(self, ttl_hours: float | None) -> None:
+        """Checks every field."""
+        values: dict[str, Any] = vars(self)
+        wrong: dict[str, str] = {}
+        for name, check, value in (
+            *((name, field.kind.check, values[name]) for name, field in POLICY_FIELDS.items()),
+            ("ttl_hours", hours_to_seconds, ttl_hours),
+        ):
+            if value is None:
+                continue
+            try:
+                values[name] = check(value)
+            except ValueError as error:
+                wrong[name] = str(error)
+        hours_s = values.pop("ttl_hours", None)
+        if ttl_hours is not None and values["ttl"] is not None:
+            wrong["ttl_hours"] = "is given beside ttl: keep one of them"
+        if wrong:
+            raise PolicyError(wrong)
+        if hours_s is not None:
+            values["ttl"] = hours_s
 
     def over(self, other: CachePolicy) -> CachePolicy:
         """One policy of two: each field is this one's, or the other's where this says nothing."""
         merged = CachePolicy()
-        for name in POLICY_FIELDS:
-            own = getattr(self, name)
-            object.__setattr__(merged, name, getattr(other, name) if own is None else own)
+        vars(merged).update({**other.said(), **self.said()})
         return merged
 
     def said(self) -> dict[str, Any]:
-        """The fields that are set, as the constructor takes them; durations exact."""
-        values = {name: getattr(self, name) for name in POLICY_FIELDS}
-        return {name: value for name, value in values.items() if value is not None}
+        """The fields that are set, as they are kept; durations in seconds."""
+        values: dict[str, Any] = vars(self)
+        return {name: values[name] for name in POLICY_FIELDS if values[name] is not None}
 
     def __hash__(self) -> int:
         """Equal for equal policies, also where their gate has no hash: a dataclass, say."""
@@ -161,109 +273,22 @@ class CachePolicy:
 
     def __repr__(self) -> str:
         """Only what is set, in the form the constructor takes."""
-        shown = (f"{name}={_shown(name, value)!r}" for name, value in self.said().items())
+        shown = (
+            f"{name}={POLICY_FIELDS[name].kind.plain(value)!r}"
+            for name, value in self.said().items()
+        )
         return f"CachePolicy({', '.join(shown)})"
 
 
-def _shown(name: str, value: Any) -> Any:  # noqa: ANN401 - as varied as the fields
-    if name in DURATIONS:
-        return format_duration(value)
-    return value.value if isinstance(value, StrEnum) else value
-
-
-def _seconds(name: str, value: Duration) -> float:
-    try:
-        return to_seconds(value)
-    except ValueError as error:
-        msg = f"{name}: {error}"
-        raise ConfigError(msg) from None
-
-
-def _hours(name: str, value: float) -> float:
-    try:
-        return hours_to_seconds(value)
-    except ValueError as error:
-        msg = f"{name}: {error}"
-        raise ConfigError(msg) from None
-
-
-def _share(name: str, value: object) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not 0 <= value <= MOST_JITTER
-    ):
-        msg = f"{name}={value!r} is no part of a ttl: write a number from 0 to {MOST_JITTER}"
-        raise ConfigError(msg)
-    return float(value)
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        msg = f"{name}={value!r} is not a str: write it as text"
-        raise ConfigError(msg)
-    return value
-
-
-def _mode(name: str, value: object) -> Mode:
-    return Mode(one_of(name, value, tuple(Mode)))
-
-
-def _store_params(name: str, value: object) -> StoreParams:
-    return StoreParams(one_of(name, value, tuple(StoreParams)))
-
-
-def one_of(name: str, value: object, choices: Iterable[str]) -> str:
-    """`value` itself; ConfigError if it is none of `choices`."""
-    listed = [str(choice) for choice in choices]
-    if not isinstance(value, str) or value not in listed:
-        msg = f"{name}={value!r} is not supported: write {' or '.join(map(repr, listed))}"
-        raise ConfigError(msg)
-    return value
-
-
-def _names(name: str, value: object) -> tuple[str, ...]:
-    names = cast("list[object]", value)
-    if not isinstance(value, list | tuple | set | frozenset) or not all(
-        isinstance(each, str) for each in names
-    ):
-        msg = f"{name}={value!r} is not a list of names: write {name}=('one', 'another')"
-        raise ConfigError(msg)
-    return tuple(cast("list[str]", names))
-
-
-def _gates(name: str, value: object) -> tuple[str, ...]:
-    return tuple(one_of(name, each, GATES) for each in _names(name, value))
-
-
-def _callable(name: str, value: object) -> object:
-    if not callable(value):
-        msg = f"{name}={value!r} cannot be called: write a function that takes the value"
-        raise ConfigError(msg)
-    if iscoroutinefunction(value):
-        msg = f"{name}={value!r} is async: write a plain function that takes the value"
-        raise ConfigError(msg)
-    return value
-
-
-MOST_JITTER: Final = 0.9
-_CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
-    "ttl": _seconds,
-    "ttl_jitter": _share,
-    "grace": _seconds,
-    "stale_if_error": _seconds,
-    "version": _text,
-    "timeout": _seconds,
-    "lock_timeout": _seconds,
-    "mode": _mode,
-    "cache_if": _callable,
-    "store_if": _gates,
-    "store_params": _store_params,
-    "secret_params": _names,
-    "public_params": _names,
+POLICY_FIELDS: Final[Mapping[str, PolicyField[Any, Any]]] = {
+    each.name: vars(CachePolicy)[each.name] for each in fields(CachePolicy)
 }
-POLICY_FIELDS: Final = tuple(_CHECKS)
-DURATIONS: Final = tuple(name for name, check in _CHECKS.items() if check is _seconds)
+"""Every field of a policy by its name: what is true of all is said by a loop over these."""
+CachePolicy.__doc__ = with_args(
+    CachePolicy.__doc__,
+    {name: field.words for name, field in POLICY_FIELDS.items()}
+    | {"ttl_hours": "the ttl as a number of hours; not together with `ttl`"},
+)
 _values: Final = attrgetter(*POLICY_FIELDS)
 UNSET: Final = CachePolicy()
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from llm_cache.core.policy import (
     DEFAULT_LOCK_TIMEOUT_S,
-    DEFAULT_TIMEOUT_S,
-    DEFAULT_TTL_S,
+    POLICY_FIELDS,
     UNSET,
     CachePolicy,
     Mode,
@@ -100,23 +99,23 @@ class Policy:
     prefix_ttl: float | None = None
     decorator_ttl: float | None = None
     defaults_ttl: float | None = None
-    builtin_ttl: float = DEFAULT_TTL_S
-    ttl_jitter: float = 0.0
-    grace: float = 0.0
-    stale_if_error: float = 0.0
+    builtin_ttl: float = POLICY_FIELDS["ttl"].default
+    ttl_jitter: float = POLICY_FIELDS["ttl_jitter"].default
+    grace: float = POLICY_FIELDS["grace"].default
+    stale_if_error: float = POLICY_FIELDS["stale_if_error"].default
     said_ttl_jitter: Said = _SILENCE
     said_grace: Said = _SILENCE
     said_stale_if_error: Said = _SILENCE
     fresh_only: bool = False
-    version: str = ""
-    timeout: float = DEFAULT_TIMEOUT_S
+    version: str = POLICY_FIELDS["version"].default
+    timeout: float = POLICY_FIELDS["timeout"].default
     lock_timeout: float = DEFAULT_LOCK_TIMEOUT_S
     mode: Mode = Mode.LIVE
     cache_if: Callable[[Any], bool] | None = None
-    store_if: tuple[str, ...] = ()
-    store_params: StoreParams = StoreParams.FULL
-    secret_params: tuple[str, ...] = ()
-    public_params: tuple[str, ...] = ()
+    store_if: tuple[str, ...] = POLICY_FIELDS["store_if"].default
+    store_params: StoreParams = POLICY_FIELDS["store_params"].default
+    secret_params: tuple[str, ...] = POLICY_FIELDS["secret_params"].default
+    public_params: tuple[str, ...] = POLICY_FIELDS["public_params"].default
     keeps: bool = field(init=False)
     """Whether requests may be answered from the cache, or kept in it."""
     remembered: Remembered = field(init=False)
@@ -197,37 +196,28 @@ class PolicyTable:
         decorator = decorator or UNSET
         from_file = self.prefixes.get(prefix, UNSET)
         nearest = (call, from_file, decorator, self.defaults)
-
-        def first(name: str, otherwise: Any) -> Any:  # noqa: ANN401 - as varied as the fields
-            values = (getattr(source, name) for source in nearest)
-            return next((value for value in values if value is not None), otherwise)
+        merged: dict[str, Any] = {}
+        for source in reversed(nearest):
+            merged |= source.said()
+        builtin_ttl = BUILTIN_PREFIXES.get(prefix, UNSET).ttl
+        merged["builtin_ttl"] = POLICY_FIELDS["ttl"].default if builtin_ttl is None else builtin_ttl
+        merged.setdefault("timeout", POLICY_FIELDS["timeout"].default)
+        merged.setdefault("lock_timeout", lock_timeout_for(merged["timeout"]))
+        merged["mode"] = self._mode(call.mode, mode_in_block, nearest[1:])
 
         def said(name: str) -> Said:
             return Said(*(getattr(source, name) for source in nearest))
 
-        timeout = first("timeout", DEFAULT_TIMEOUT_S)
-        builtin = BUILTIN_PREFIXES.get(prefix, UNSET).ttl
+        merged.pop("ttl", None)
         return Policy(
             call_ttl=call.ttl,
             prefix_ttl=from_file.ttl,
             decorator_ttl=decorator.ttl,
             defaults_ttl=self.defaults.ttl,
-            builtin_ttl=DEFAULT_TTL_S if builtin is None else builtin,
-            ttl_jitter=first("ttl_jitter", 0.0),
-            grace=first("grace", 0.0),
-            stale_if_error=first("stale_if_error", 0.0),
             said_ttl_jitter=said("ttl_jitter"),
             said_grace=said("grace"),
             said_stale_if_error=said("stale_if_error"),
-            version=first("version", ""),
-            timeout=timeout,
-            lock_timeout=first("lock_timeout", lock_timeout_for(timeout)),
-            mode=self._mode(call.mode, mode_in_block, (from_file, decorator, self.defaults)),
-            cache_if=first("cache_if", None),
-            store_if=first("store_if", ()),
-            store_params=first("store_params", StoreParams.FULL),
-            secret_params=first("secret_params", ()),
-            public_params=first("public_params", ()),
+            **merged,
         )
 
     def _mode(

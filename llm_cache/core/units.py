@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final, TypeAlias
+
+from llm_cache.core.kinds import Kind, shortened, shown_value
 
 Duration: TypeAlias = str | timedelta | int | float
 """What is taken for a duration: `"7d"`, `timedelta(days=7)`, `"forever"`, or a bare 0."""
@@ -26,6 +28,8 @@ _UNIT_S: Final = {
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.ASCII | re.IGNORECASE)
 _BARE_NUMBER: Final = re.compile(r"[+-]?\d*\.?\d+", re.ASCII)
 _AGO: Final = re.compile(r"\s+ago$", re.IGNORECASE)
+_TOML_TYPES: Final = (bool, list, dict, date, time)
+"""Of these a message shows the value; anything else may be a user's."""
 _CAPITAL_M: Final = "M"
 """A minute to some, a month to others: never guessed at."""
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?b?)", re.ASCII | re.IGNORECASE)
@@ -34,7 +38,10 @@ _SIZE_FACTOR: Final = {
     **{f"{c}b": 1000**n for n, c in enumerate("kmgt", 1)},
     **{f"{c}ib": 1024**n for n, c in enumerate("kmgt", 1)},
 }  # fmt: skip
-_SHOWN_UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
+_SHOWN_UNITS: Final = (
+    ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1),
+)  # fmt: skip
+_SHOWN_IN_HOURS_S: Final = 48 * 3600
 
 
 def parse_duration(text: str) -> float:
@@ -51,9 +58,8 @@ def parse_duration(text: str) -> float:
     while position < len(cleaned):
         found = _DURATION.match(cleaned, position)
         if found is None or found[2].lower() not in _UNIT_S:
-            msg = (
-                f"{text!r} is not a duration: write a number and a unit, like '90s', '1h30m', '7d'"
-            )
+            shown = shown_value(text)
+            msg = f"{shown} is not a duration: write a number and a unit, like '90s', '1h30m', '7d'"
             raise ValueError(msg)
         if found[2] == _CAPITAL_M:
             raise _minute_or_month(text, found[1])
@@ -124,49 +130,49 @@ def _seconds_ago(cleaned: str) -> float:
     return seconds
 
 
-def to_seconds(value: Duration) -> float:
-    """Seconds in a duration of any accepted form; infinity for `"forever"`.
+def to_seconds(value: object) -> float:
+    """Seconds in a `Duration`; infinity for `"forever"`.
 
-    Raises ValueError for what is negative, NaN, longer than 100 years, or a bare number but 0.
+    Raises ValueError for what is negative, NaN, longer than 100 years, a bare number but 0, or
+    nothing like a duration.
     """
+    given = value
     if isinstance(value, str):
         seconds = parse_duration(value)
-        if seconds == FOREVER:
-            return seconds
-    elif isinstance(value, timedelta):
-        seconds = value.total_seconds()
-    elif isinstance(value, bool) or not isinstance(value, int | float):
-        kind = type(value).__name__
-        msg = f"a {kind} is not a duration: write a text like '90s' or '7d', or a timedelta"
+        return seconds if seconds == FOREVER else check_seconds(seconds, shown=shortened(value))
+    if isinstance(value, timedelta):
+        return check_seconds(value.total_seconds(), shown=str(value))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        shown = shown_value(given)
+        kind = shown if isinstance(given, _TOML_TYPES) else f"a {type(value).__name__}"
+        msg = f"{kind} is not a duration: write a text like '90s', '1h30m', '7d' or 'forever'"
         raise ValueError(msg)  # noqa: TRY004 - one kind of error for every wrong duration
-    elif value == 0:
+    if value == 0:
         return 0.0
-    else:
-        msg = f"{value!r} has no unit: write '{value}s', '{value}h' or a timedelta"
-        raise ValueError(msg)
-    return check_seconds(seconds, shown=str(value))
+    check_seconds(value, shown=shown_value(value))
+    msg = f"{value!r} has no unit: write '{value}s', '{value}h' or a timedelta"
+    raise ValueError(msg)
 
 
-def hours_to_seconds(hours: float) -> float:
+def hours_to_seconds(hours: object) -> float:
     """Seconds in `hours`, a plain number of hours. Raises ValueError as `to_seconds` does."""
     if isinstance(hours, bool) or not isinstance(hours, int | float):
-        msg = f"{hours!r} is not a number of hours"
+        msg = f"{shown_value(hours)} is not a number of hours: write one like 168, or ttl = '7d'"
         raise ValueError(msg)  # noqa: TRY004 - one kind of error for every wrong duration
     try:
         seconds = float(hours) * 3600.0
     except OverflowError:
-        msg = "the hours are over 100 years: write ttl = 'forever' for no end"
-        raise ValueError(msg) from None
-    return check_seconds(seconds, shown=f"{hours} hours")
+        seconds = LONGEST_S * 2
+    return check_seconds(seconds, shown=f"{shown_value(hours)} hours")
 
 
 def check_seconds(seconds: float, *, shown: str) -> float:
     """`seconds` itself if it is from 0 to 100 years; ValueError, quoting `shown`, if it is not."""
-    if math.isnan(seconds) or math.isinf(seconds):
+    if seconds != seconds or seconds in {math.inf, -math.inf}:  # noqa: PLR0124 - NaN; an int may be too large for math.isnan
         msg = f"{shown} is not a duration: write 'forever' for no end"
         raise ValueError(msg)
     if seconds < 0:
-        msg = f"{shown} is negative"
+        msg = f"{shown} is negative: write 0 or more"
         raise ValueError(msg)
     if seconds > LONGEST_S:
         msg = f"{shown} is over 100 years: write 'forever' for no end"
@@ -184,7 +190,7 @@ def parse_size(value: str | int) -> int:
         raise ValueError(msg)  # noqa: TRY004 - one kind of error for every wrong size
     if isinstance(value, int):
         if value < 0:
-            msg = f"{value} is negative"
+            msg = f"{shown_value(value)} is negative: write 0 or more"
             raise ValueError(msg)
         return value
     found = _SIZE.fullmatch(value.strip())
@@ -197,18 +203,40 @@ def parse_size(value: str | int) -> int:
 
 
 def format_duration(seconds: float) -> str:
-    """`seconds` in the form `parse_duration` reads, exact to the millisecond: `"1h30m"`."""
+    """Exactly `seconds` in the form `parse_duration` reads: `"1h30m"`, `"24h"`, `"7d"`."""
     if seconds == FOREVER:
         return "forever"
+    # "24h" says more than "1d".
+    in_hours = seconds < _SHOWN_IN_HOURS_S and seconds % 3600 == 0
     rest_ms = round(seconds * 1000)
     parts: list[str] = []
-    for unit, size_s in _SHOWN_UNITS:
-        count, rest_ms = divmod(rest_ms, size_s * 1000)
+    for unit, size_ms in _SHOWN_UNITS[in_hours:]:
+        count, rest_ms = divmod(rest_ms, size_ms)
         if count:
             parts.append(f"{count}{unit}")
-    if rest_ms:
-        parts.append(f"{rest_ms}ms")
-    return "".join(parts) or "0s"
+    text = "".join(parts) or "0s"
+    if parse_duration(text) == seconds:
+        return text
+    from decimal import Decimal
+
+    return f"{Decimal(repr(seconds)):f}s"
+
+
+DURATION: Final = Kind(
+    to_seconds,
+    {
+        "anyOf": [
+            {
+                "type": "string",
+                "pattern": r"^\s*([Ff][Oo][Rr][Ee][Vv][Ee][Rr]\s*|"
+                r"([0-9]+(\.[0-9]+)?\s*([A-LN-Za-z]|[A-Za-z]{2,})\s*)+)$",
+            },
+            {"enum": [0]},
+        ]
+    },
+    format_duration,
+)
+"""A text like "7d", a timedelta, "forever" or 0; kept as seconds."""
 
 
 def format_size(size_bytes: int) -> str:

@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from llm_cache.core.keys import check_tenant
-from llm_cache.core.policy import Mode, one_of
-from llm_cache.errors import TenantRequiredError
+from llm_cache.core.policy import MODE, Mode
+from llm_cache.errors import ConfigError, TenantRequiredError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -65,7 +65,11 @@ class Scopes:
     @contextmanager
     def mode(self, mode: str) -> Generator[None]:
         """Asks in `mode` within the block. ConfigError if there is no such mode."""
-        checked = Mode(one_of("mode", mode, tuple(Mode)))
+        try:
+            checked = MODE.check(mode)
+        except ValueError as error:
+            msg = f"mode: {error}"
+            raise ConfigError(msg) from None
         scope = self.current()
         with self._within(_scope(scope.tenant, checked, scope.names_tenant)):
             yield

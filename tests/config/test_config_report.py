@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_cache.config import CacheConfig, OriginKind, PrefixConfig, load_config
+from llm_cache.config import CacheConfig, OriginKind, load_config
 from llm_cache.config._parts import Price
 from llm_cache.config.show import FIRST_FILE, Setting, settings_as_toml, settings_in_force
+from llm_cache.core.policy import CachePolicy
 
 ROOT = Path(__file__).parents[2]
 Load = Callable[[str], CacheConfig]
@@ -156,7 +157,7 @@ def test_builtin_ttls_are_comments(load: Load, tmp_path: Path):
     """Written out they would go before the decorators."""
     text = settings_as_toml(load_config(environ={}, cwd=tmp_path))
     assert load(text).prefixes == {}
-    assert load(text).defaults == PrefixConfig()
+    assert load(text).defaults == CachePolicy()
     uncommented = load(re.sub("^# (?!Built-in)", "", text, flags=re.MULTILINE))
     assert uncommented.prefixes["intro_page"].ttl == 7 * 86_400
     assert uncommented.defaults.ttl == 86_400
@@ -200,8 +201,8 @@ def test_any_settings_survive_toml(
     path = directory / "any.toml"
     path.write_text(settings_as_toml(config), "utf-8")
     again = load_config(path, environ={}, cwd=directory)
-    said = {name: said for name, said in config.prefixes.items() if said != PrefixConfig()}
-    assert {name: each for name, each in again.prefixes.items() if each != PrefixConfig()} == said
+    said = {name: said for name, said in config.prefixes.items() if said != CachePolicy()}
+    assert {name: each for name, each in again.prefixes.items() if each != CachePolicy()} == said
     assert again.with_values(prefixes={}) == config.with_values(prefixes={})
     assert plain(again) == plain(config)
 
@@ -218,7 +219,7 @@ def test_first_file_says_what_is_built_in(load: Load, tmp_path: Path):
 def test_samples_of_the_first_file_work_when_uncommented(load: Load):
     """Taking the comment signs away gives a good file."""
     config = load(re.sub(r"^# (?=[\[\w]+( =|\]|\.))", "", FIRST_FILE, flags=re.MULTILINE))
-    assert config.defaults == PrefixConfig(
+    assert config.defaults == CachePolicy(
         ttl="24h",
         timeout="10m",
         ttl_jitter=0.1,
@@ -229,7 +230,7 @@ def test_samples_of_the_first_file_work_when_uncommented(load: Load):
         secret_params=["student"],
     )
     assert config.prices == {"my-model": Price(input=0.15, output=0.6)}
-    assert config.prefixes == {"intro_page": PrefixConfig(ttl="7d", version="2")}
+    assert config.prefixes == {"intro_page": CachePolicy(ttl="7d", version="2")}
     (warm,) = config.warm
     assert warm.prefix == "intro_page"
     assert len(warm.items()) == 5

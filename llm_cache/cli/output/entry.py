@@ -21,7 +21,7 @@ from llm_cache.cli.output.layout import cut, flow, wrap
 from llm_cache.cli.output.preview import INDENT, draw_text
 from llm_cache.cli.output.screen import Marked, Mood
 from llm_cache.core.entry import Freshness
-from llm_cache.core.units import FOREVER, format_size
+from llm_cache.core.units import FOREVER, format_duration, format_size
 
 if TYPE_CHECKING:
     from llm_cache.cli.output.provenance import Given, Provenance
@@ -114,19 +114,15 @@ def _expires(shown: Provenance) -> str:
 
 
 def _ttl(shown: Provenance) -> str:
-    from llm_cache.config.checks import duration_text
-
     less = f" less {duration(shown.jitter_seconds)} of jitter" if shown.jitter_seconds else ""
-    return f"{duration_text(shown.ttl)}{less}"
+    return f"{format_duration(shown.ttl)}{less}"
 
 
 def _given(given: Given) -> tuple[str, str, str]:
     """How much longer an entry is given, and on whose word."""
-    from llm_cache.config.checks import duration_text
-
     until = "for ever" if given.until == FOREVER else f"until {on_the_clock(given.until)}"
     line, _, _ = given.origin.partition(" [")  # the table is that of the ttl, or [defaults]
-    return given.state.value, until, f"{given.setting} {duration_text(given.seconds)}, {line}"
+    return given.state.value, until, f"{given.setting} {format_duration(given.seconds)}, {line}"
 
 
 def _used(shown: Provenance) -> str:

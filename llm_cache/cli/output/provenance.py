@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from llm_cache.cli.output.entries import state_of
 from llm_cache.cli.output.formatting import iso
 from llm_cache.core.entry import Freshness, share_of
+from llm_cache.core.policy import POLICY_FIELDS
 from llm_cache.core.policy_resolution import TtlSource
-from llm_cache.core.units import FOREVER
+from llm_cache.core.units import DURATION, FOREVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,16 +133,12 @@ def _remembered_as_json(entry: Entry) -> dict[str, object]:
 
 def _policy_as_json(policy: Policy) -> dict[str, object]:
     """What applies to a prefix beside the ttl."""
-    named = ("grace", "stale_if_error", "timeout", "lock_timeout")
     return {
-        **{f"{name}_seconds": _as_json(getattr(policy, name)) for name in named},
-        "ttl_jitter": policy.ttl_jitter,
-        "version": policy.version,
-        "mode": policy.mode.value,
-        "store_if": list(policy.store_if),
-        "store_params": policy.store_params.value,
-        "secret_params": list(policy.secret_params),
-        "public_params": list(policy.public_params),
+        f"{name}_seconds" if field.kind is DURATION else name: _as_json(getattr(policy, name))
+        if field.kind is DURATION
+        else field.kind.plain(getattr(policy, name))
+        for name, field in POLICY_FIELDS.items()
+        if field.in_files and name != "ttl"
     }
 
 
