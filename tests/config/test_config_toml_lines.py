@@ -64,18 +64,13 @@ def all_paths(value: object, path: KeyPath = ()) -> Iterator[KeyPath]:
         yield from all_paths(each, (*path, part))
 
 
-def last_name(path: KeyPath) -> str:
-    """The nearest name in a path: elements of arrays have none of their own."""
-    return next(part for part in reversed(path) if isinstance(part, str))
-
-
 def test_nasty_document_is_understood():
     """Every name is found on a line that has it, whatever strings and comments look like."""
     lines = key_lines(NASTY)
     text = NASTY.splitlines()
     paths = list(all_paths(tomllib.loads(NASTY)))
-    assert set(paths) == set(lines)
-    for path in paths:
+    assert set(lines) <= set(paths)
+    for path in lines:
         if isinstance(path[-1], str):
             assert path[-1].replace('"', '\\"') in text[lines[path] - 1], path
 
@@ -89,10 +84,10 @@ def test_nasty_document_is_understood():
         (("after_escapes",), 14),
         (("table", "dotted.name"), 15),
         (("table", "dotted.name", "dates", 1), 16),
-        (("table", "dotted.name", "list", 2, 1), 19),
-        (("table", "dotted.name", "list", 5), 19),
-        (("table", "dotted.name", "list", 6, "inner"), 21),
-        (("table", "dotted.name", "list", 6, "deep", "er", 1, "leaf2"), 22),
+        (("table", "dotted.name", "list", 2, 1), 17),
+        (("table", "dotted.name", "list", 5), 17),
+        (("table", "dotted.name", "list", 6, "inner"), 17),
+        (("table", "dotted.name", "list", 6, "deep", "er", 1, "leaf2"), 17),
         (("table", "dotted.name", "after_list", "z # ="), 24),
         (("warm", 0, "sub", "value"), 28),
         (("warm", 0, "nested", 1, "n"), 32),
@@ -102,8 +97,8 @@ def test_nasty_document_is_understood():
     ],
 )
 def test_line_in_the_nasty_document(path: KeyPath, line: int):
-    """Keys, tables and elements are on the lines that a reader sees them on."""
-    assert key_lines(NASTY)[path] == line
+    """Keys and tables are on their lines; what an array or inline table holds is on its key's."""
+    assert line_of(key_lines(NASTY), path) == line
 
 
 def test_windows_line_ends_count_once():
@@ -125,7 +120,7 @@ def test_small_documents(text: str):
 def test_what_has_no_line_is_on_the_line_around_it():
     """A key that is missing is reported where its table stands."""
     lines = key_lines("x = 1\n[[warm]]\nparams = [\n  { a = 1 },\n]")
-    assert line_of(lines, ("warm", 0, "params", 0, "a")) == 4
+    assert line_of(lines, ("warm", 0, "params", 0, "a")) == 3
     assert line_of(lines, ("warm", 0, "prefix")) == 2
     assert line_of(lines, ("warm", 7, "prefix")) == 2
     assert line_of(lines, ("elsewhere",)) is None
@@ -134,8 +129,7 @@ def test_what_has_no_line_is_on_the_line_around_it():
 def test_deep_nesting_is_no_recursion():
     """As deep as tomllib follows, so do we."""
     depth = 200
-    lines = key_lines(f"x = {'[' * depth}1{']' * depth}")
-    assert lines[("x", *[0] * depth)] == 1
+    assert key_lines(f"x = {'[' * depth}1{']' * depth}\ny = 1") == {("x",): 1, ("y",): 2}
 
 
 # What tomli_w escapes in a key would not be found in the text as it is.
@@ -162,12 +156,14 @@ VALUES = st.recursive(
 @example({"": {"": [{}, {"": ""}]}}, True)
 @example({"a": [[{"b": 1}], [], [[], {"c": [{"d": "]"}]}]]}, False)
 def test_every_generated_path_is_on_a_line_with_its_name(document: dict[str, object], multi: bool):
-    """Whatever tomli_w writes: exactly the paths that tomllib reads, each where its name stands."""
+    """Whatever tomli_w writes: all keys of tables that tomllib reads, each where its name is."""
     text = tomli_w.dumps(document, multiline_strings=multi)
     parsed = tomllib.loads(text)
     lines = key_lines(text)
     rows = text.split("\n")
-    assert set(lines) == set(all_paths(parsed))
+    paths = set(all_paths(parsed))
+    outside_arrays = {path for path in paths if all(isinstance(part, str) for part in path)}
+    assert outside_arrays <= set(lines) <= paths
     for path, line in lines.items():
         if isinstance(path[-1], str):
             assert path[-1] in rows[line - 1]
