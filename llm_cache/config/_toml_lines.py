@@ -6,7 +6,7 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from llm_cache.config.checks import is_table
+from llm_cache.config.checks import is_array, is_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,14 +34,16 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     for line, statement in _statements(text):
         is_header = statement.startswith("[")
         value: object = tomllib.loads(statement if is_header else f"{statement} = 0")
-        path: KeyPath = () if is_header else table
+        parts: list[str | int] = [] if is_header else [*table]
         while is_table(value) and value:
             ((name, value),) = value.items()
-            path = (*path, name)
-            if isinstance(value, list):  # the end of [[a.b]]
-                last_of_array[path] = last_of_array.get(path, -1) + 1
-            if is_header and path in last_of_array:
-                path = (*path, last_of_array[path])
+            parts.append(name)
+            array = tuple(parts)
+            if is_array(value):  # the end of [[a.b]]
+                last_of_array[array] = last_of_array.get(array, -1) + 1
+            if is_header and array in last_of_array:
+                parts.append(last_of_array[array])
+        path = tuple(parts)
         if is_header:
             table = path
         for length in range(1, len(path) + 1):

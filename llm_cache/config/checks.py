@@ -30,7 +30,7 @@ _RATE_UNIT_S: Final = {
 }
 _SIZE_TEXT: Final = {
     "type": "string",
-    "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*([KMGTkmgt]?[Ii]?[Bb]|)\s*$",
+    "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*([KMGTkmgt][Ii]?)?[Bb]\s*$",
 }
 _SIZE_UNITS: Final = (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 

@@ -1,9 +1,9 @@
-"""Showing the settings in force: one by one with where each came from, as TOML, as a first file."""
+"""Showing the settings in force: one by one with where each came from, as TOML."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from llm_cache.config._parts import FILE_FIELDS
 from llm_cache.config._schema import CACHE_FIELDS, CacheConfig
@@ -139,58 +139,3 @@ def _said(policy: CachePolicy) -> dict[str, Any]:
 def _table(settings: Settings) -> dict[str, Any]:
     values = {name: getattr(settings, name) for name in settings.fields}
     return {name: value for name, value in values.items() if value not in (None, [], {})}
-
-
-FIRST_FILE: Final = """\
-# The settings of llm-cache. What is commented out shows the built-in value, or a sample.
-# Check this file with `llm-cache config check`; see what is in force with `llm-cache config show`.
-
-[cache]
-enabled = true                 # false: every call generates
-cache_dir = ".cache/llm"       # from the directory of this file
-store = "sqlite"
-max_memory_entries = 1000      # 0: keep nothing in memory
-max_memory = "64MiB"
-max_disk = "1GiB"              # beyond it, expired and then least recently used entries go
-max_value = "16MiB"            # larger values are returned, but not kept
-min_free = "64MiB"             # with less than this free on the disk, nothing more is kept
-durability = "normal"          # "full": survive a power cut, too; slower to write
-lease = "15s"                  # after this, another process takes over from one that hangs
-allow_shared_dir = false       # true: cache_dir may be a link, another user's, or open to all
-allow_network_fs = false       # true: cache_dir may lie on a network; one machine only
-mode = "live"                  # "refresh", "replay" (never generate) or "off"
-tenant = ""                    # on whose behalf, where code does not say; part of every key
-tenant_required = false        # true: a request without a tenant is an error
-
-# For every prefix whose decorator says nothing else.
-[defaults]
-# ttl = "24h"                  # "forever" for no end, 0 to keep nothing
-# timeout = "10m"              # how long a generator may run; no limit if left out
-# ttl_jitter = 0.1             # up to 10 % shorter, so that not all expires at once
-# grace = "1d"                 # after its ttl an entry is given once more while it is made anew
-# stale_if_error = "30d"       # and when generating fails
-# store_if = ["not_empty", "not_truncated", "not_filtered"]   # what else is not kept
-# store_params = "redacted"    # keep only the names of params; "none": not even these
-# secret_params = ["student"]  # redacted as api_key, password and such are
-
-# For one prefix, whatever its decorator says. ttl_hours = 168 is ttl = "7d".
-# [prefixes.intro_page]
-# ttl = "7d"
-# version = "2"                # change it to start anew after a change of the prompt
-
-# Dollars for a million tokens, where the answers do not say what they cost.
-# [prices."my-model"]
-# input = 0.15
-# output = 0.60
-
-# What `llm-cache warm` makes: the tables of params, and every combination of the matrix.
-# [[warm]]
-# prefix = "intro_page"
-# generate = "app.lessons:generate_intro_page"   # imported from the directory of this file
-# concurrency = 4
-# retries = 3
-# rate = "60/min"
-# params = [{ subject = "math", topic = "fractions", grade = "5" }]
-# matrix = { subject = ["math"], topic = ["algebra", "geometry"], grade = ["5", "6"] }
-"""
-"""What `llm-cache config init` writes: the built-in settings, and samples to go on from."""

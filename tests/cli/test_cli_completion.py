@@ -70,7 +70,7 @@ def test_commands_are_completed_in_their_order(ask):
     assert ask("llm-cache li") == ["list"]
     assert ask("llm-cache r") == ["restore"]
     assert ask("llm-cache rm") == ["rm"]
-    assert ask("llm-cache config ") == ["show", "path", "check", "init"]
+    assert ask("llm-cache config ") == ["show", "path", "check", "init", "schema"]
 
 
 def test_flags_are_completed(ask):

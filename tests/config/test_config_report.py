@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from llm_cache.config import CacheConfig, OriginKind, load_config
 from llm_cache.config._parts import Price
-from llm_cache.config.show import FIRST_FILE, Setting, settings_as_toml, settings_in_force
+from llm_cache.config.json_schema import first_file
+from llm_cache.config.show import Setting, settings_as_toml, settings_in_force
 from llm_cache.core.policy import CachePolicy
 
 ROOT = Path(__file__).parents[2]
@@ -209,7 +210,7 @@ def test_any_settings_survive_toml(
 
 def test_first_file_says_what_is_built_in(load: Load, tmp_path: Path):
     """Writing a first file changes nothing."""
-    config = load(FIRST_FILE)
+    config = load(first_file())
     (tmp_path / "cache.toml").unlink()
     assert config == load_config(environ={}, cwd=tmp_path)
     kinds = {each.key: each.origin.kind for each in settings_in_force(config)}
@@ -218,7 +219,7 @@ def test_first_file_says_what_is_built_in(load: Load, tmp_path: Path):
 
 def test_samples_of_the_first_file_work_when_uncommented(load: Load):
     """Taking the comment signs away gives a good file."""
-    config = load(re.sub(r"^# (?=[\[\w]+( =|\]|\.))", "", FIRST_FILE, flags=re.MULTILINE))
+    config = load(re.sub(r"^# (?=[\[\w]+( =|\]|\.))", "", first_file(), flags=re.MULTILINE))
     assert config.defaults == CachePolicy(
         ttl="24h",
         timeout="10m",

@@ -128,14 +128,31 @@ def init(session: Session, *, force: bool) -> None:
       llm-cache config init
     """  # noqa: D301 - \b is a mark of Click's
     from llm_cache.config import config_path
-    from llm_cache.config.show import FIRST_FILE
+    from llm_cache.config.json_schema import first_file
 
     named = config_path(session.config_path) if session.config_path is not None else None
     target = named or Path(FIRST_NAME)
     if not force and os.path.lexists(target):
         raise Failure(message=f"{target} is there already", hint="--force replaces it")
-    _write_file(target, FIRST_FILE)
+    _write_file(target, first_file())
     session.tell(f"Wrote {target}. Edit it, then: llm-cache config check")
+
+
+@command.command("schema", short_help="the JSON Schema of cache.toml, for editors")
+@pass_session
+def schema(session: Session) -> None:
+    """Print the JSON Schema of cache.toml, by which editors complete and check it.
+
+    An editor that knows taplo's directive finds it by a first line `#:schema ./cache.schema.json`;
+    config init names the installed file there.
+
+    \b
+    Example:
+      llm-cache config schema > cache.schema.json
+    """  # noqa: D301 - \b is a mark of Click's
+    from llm_cache.config.json_schema import schema_text
+
+    session.out.exact(schema_text())
 
 
 def _write_table(session: Session, settings: list[Setting]) -> None:
