@@ -18,6 +18,7 @@ from llm_cache.core.units import (
     parse_duration,
     parse_instant,
     parse_size,
+    rough_duration,
     to_seconds,
 )
 
@@ -338,6 +339,16 @@ def test_any_text_is_an_instant_before_now_or_a_value_error(text):
 def test_durations_are_printed_in_the_largest_units(seconds, text):
     """A duration is printed in days, hours, minutes, seconds and milliseconds."""
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (59.9, "59s"), (60, "1m"), (7199, "1h"), (DAY_S, "1d"), (729 * DAY_S, "729d"),
+     (730 * DAY_S, "2y"), (-5, "0s"), (math.inf, "forever")],
+)  # fmt: skip
+def test_a_rough_duration_is_one_unit(seconds, text):
+    """Rounded down: what is 59.9 s old is not yet a minute old."""
+    assert rough_duration(seconds) == text
 
 
 SIZES = {

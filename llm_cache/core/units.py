@@ -41,6 +41,9 @@ _SIZE_FACTOR: Final = {
 _SHOWN_UNITS: Final = (
     ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1),
 )  # fmt: skip
+_ROUGH_UNITS: Final = (
+    (2 * 365 * 86_400, 365 * 86_400, "y"), (86_400, 86_400, "d"), (3600, 3600, "h"), (60, 60, "m"),
+)  # fmt: skip
 _SHOWN_IN_HOURS_S: Final = 48 * 3600
 
 
@@ -220,6 +223,16 @@ def format_duration(seconds: float) -> str:
     from decimal import Decimal
 
     return f"{Decimal(repr(seconds)):f}s"
+
+
+def rough_duration(seconds: float) -> str:
+    """`seconds` for a reader, in one unit, rounded down: `"45s"`, `"2h"`, `"9d"`, `"3y"`."""
+    if seconds == FOREVER:
+        return "forever"
+    for least_s, size_s, unit in _ROUGH_UNITS:
+        if seconds >= least_s:
+            return f"{int(seconds // size_s)}{unit}"
+    return f"{max(int(seconds), 0)}s"
 
 
 DURATION: Final = Kind(

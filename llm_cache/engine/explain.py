@@ -13,6 +13,7 @@ from llm_cache.core.entry import Freshness, freshness_window, judge
 from llm_cache.core.policy import Mode, StoreParams
 from llm_cache.core.redaction import REDACTED, comparable_params, show_params, stored_params
 from llm_cache.core.result import Outcome, Reason
+from llm_cache.core.units import rough_duration
 from llm_cache.core.values.codec import DecodeError
 from llm_cache.engine._flights import Failed
 from llm_cache.errors import ReplayMissError, StoreError
@@ -172,7 +173,7 @@ def _by_age(freshness: Freshness, left_s: float) -> tuple[Outcome, tuple[str, ..
         case Freshness.FRESH if math.isinf(left_s):
             return Outcome.HIT, (Reason.FRESH, "never expires")
         case Freshness.FRESH:
-            return Outcome.HIT, (Reason.FRESH, f"expires in {_span(left_s)}")
+            return Outcome.HIT, (Reason.FRESH, f"expires in {rough_duration(left_s)}")
         case Freshness.STALE:
             return Outcome.STALE, (expired, "is given while it is made anew")
         case Freshness.FALLBACK:
@@ -201,16 +202,8 @@ def _of_note(note: Note, now: float) -> str:
 
 def _ago(seconds: float) -> str:
     if seconds <= -1:
-        return f"{_span(-seconds)} from now"
-    return "just now" if seconds < 1 else f"{_span(seconds)} ago"
-
-
-def _span(seconds: float) -> str:
-    """So many seconds in their largest unit."""
-    for unit, size_s in (("d", 86_400), ("h", 3600), ("m", 60)):
-        if seconds >= size_s:
-            return f"{seconds // size_s:.0f}{unit}"
-    return f"{seconds:.0f}s"
+        return f"{rough_duration(-seconds)} from now"
+    return "just now" if seconds < 1 else f"{rough_duration(seconds)} ago"
 
 
 def _wanted_params(call: Call) -> bytes:

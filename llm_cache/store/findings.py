@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
-
-from llm_cache.core.units import format_duration
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_ROUNDED_TO_S: Final = (86_400, 3600, 60)
 
 
 class Level(StrEnum):
@@ -52,10 +48,3 @@ class Finding:
     text: str
     advice: str = ""
     repair: Repair | None = None
-
-
-def roughly(seconds: float) -> str:
-    """A stretch of time in one unit, rounded down: `9d`, `3h`, `5m`, `12s`."""
-    seconds = max(seconds, 0.0)
-    unit = next((unit for unit in _ROUNDED_TO_S if seconds >= unit), 1)
-    return format_duration(seconds // unit * unit) if unit < 86_400 else f"{seconds // unit:.0f}d"  # noqa: PLR2004 - a day

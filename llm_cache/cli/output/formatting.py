@@ -6,23 +6,18 @@ import math
 from datetime import UTC, datetime
 from typing import Final
 
+from llm_cache.core.units import rough_duration
+
 UNKNOWN: Final = "–"
 NEVER: Final = "never"
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86_400
-_SPANS: Final = ((2 * 365 * _DAY_S, 365 * _DAY_S, "y"), (_DAY_S, _DAY_S, "d"),
-                 (_HOUR_S, _HOUR_S, "h"), (_MINUTE_S, _MINUTE_S, "m"))  # fmt: skip
 
 
 def span(seconds: float) -> str:
     """A stretch of time in one unit, rounded down: `45s`, `3m`, `2h`, `9d`, `3y`."""
-    if not math.isfinite(seconds):
-        return UNKNOWN
-    for start, size, unit in _SPANS:
-        if seconds >= start:
-            return f"{int(seconds // size)}{unit}"
-    return f"{max(int(seconds), 0)}s"
+    return rough_duration(seconds) if math.isfinite(seconds) else UNKNOWN
 
 
 def duration(seconds: float | None) -> str:  # noqa: PLR0911 - one for each unit

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 import apsw
 
 from llm_cache.core.entry import CLOCK_SKEW_S
-from llm_cache.core.units import format_size
+from llm_cache.core.units import format_size, rough_duration
 from llm_cache.errors import StoreError
-from llm_cache.store.findings import Finding, Level, Repair, roughly
+from llm_cache.store.findings import Finding, Level, Repair
 from llm_cache.store.records import TRASH_KEPT_S
 from llm_cache.store.sqlite import _counters, _leases, _liveness, _schema
 from llm_cache.store.sqlite._connection import run, store_errors
@@ -229,7 +229,8 @@ def check_clock(place: Place, connection: apsw.Connection) -> Iterator[Finding]:
     sql = "SELECT count(*), max(created_at) FROM entries WHERE created_at > ?"
     [[ahead, latest]] = run(connection, sql, (place.now + CLOCK_SKEW_S,))
     if ahead:
-        text = f"{ahead:,} from the future, by up to {roughly(latest - place.now)}: not given yet"
+        by = rough_duration(latest - place.now)
+        text = f"{ahead:,} from the future, by up to {by}: not served yet"
         advice = "set the clock of this machine, or drop them: llm-cache ls --sort age:asc"
         yield Finding("clock", Level.WARN, text, advice)
     else:
@@ -243,7 +244,7 @@ def check_trash(place: Place, connection: apsw.Connection) -> Iterator[Finding]:
     if not number:
         yield Finding("trash", Level.OK, "it is empty")
         return
-    age = roughly(place.now - oldest)
+    age = rough_duration(place.now - oldest)
     held = "1 entry" if number == 1 else f"{number:,} entries"
     text = f"{held}, {format_size(size_bytes)}, the first came {age} ago"
     if place.now - oldest > TRASH_KEPT_S:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from llm_cache.core.units import format_size
-from llm_cache.store.findings import Finding, Level, Repair, roughly
+from llm_cache.core.units import format_size, rough_duration
+from llm_cache.store.findings import Finding, Level, Repair
 from llm_cache.store.sqlite import _liveness
 from llm_cache.store.sqlite._database import WARN_PAGES
 from llm_cache.store.sqlite._directory import (
@@ -222,7 +222,7 @@ def _check_kept_aside(place: Place) -> Iterator[Finding]:
         if match := _ASIDE.fullmatch(path.name):
             aside.setdefault(match[1], []).append(path)
     for name, paths in aside.items():
-        age = roughly(place.now - max(os.lstat(path).st_ctime for path in paths))
+        age = rough_duration(place.now - max(os.lstat(path).st_ctime for path in paths))
         size = format_size(sum(map(size_of, paths)))
         text = f"{name}: found damaged and moved aside {age} ago, {size}"
         rm = f"rm {shlex.quote(str(place.directory / name))}*"
