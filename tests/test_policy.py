@@ -1,12 +1,13 @@
 """Each field of a policy is decided by the nearest source that says something."""
 
+import dataclasses
 import itertools
 import math
 from datetime import timedelta
 
 import pytest
 
-from llm_cache.core.policy import UNSET, CachePolicy, Mode
+from llm_cache.core.policy import POLICY_FIELDS, UNSET, CachePolicy, Mode
 from llm_cache.core.policy_resolution import Policy, PolicyTable, TtlSource
 from llm_cache.errors import CacheError, ConfigError
 
@@ -255,6 +256,12 @@ EVERYTHING_SAID = {
     "secret_params": ("student",),
     "public_params": ("token",),
 }
+
+
+def test_no_field_is_left_out_here():
+    """A new field is tested by one more line above, and what is resolved has a place for it."""
+    assert EVERYTHING_SAID.keys() == POLICY_FIELDS.keys()
+    assert POLICY_FIELDS.keys() - {"ttl"} <= {each.name for each in dataclasses.fields(Policy)}
 
 
 def of(**fields):

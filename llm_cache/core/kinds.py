@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
 from datetime import date, time
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -56,9 +55,6 @@ def with_args(doc: str | None, words: Mapping[str, str]) -> str | None:
     """A docstring with an `Args` section before its `Raises`; None under `python -OO`."""
     if doc is None:
         return None
-    lines = (
-        textwrap.fill(f"{name}: {text}.", 100, initial_indent=" " * 8, subsequent_indent=" " * 12)
-        for name, text in words.items()
-    )
+    lines = (f"        {name}: {text}." for name, text in words.items())
     head, raises, rest = doc.partition("    Raises:")
     return "\n".join([head.rstrip(), "", "    Args:", *lines, "", raises + rest])

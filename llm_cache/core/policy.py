@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import InitVar, dataclass, fields
 from enum import StrEnum
 from inspect import iscoroutinefunction
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from llm_cache.core.arguments import refuse_argument
@@ -260,12 +259,11 @@ class CachePolicy:
 
     def said(self) -> dict[str, Any]:
         """The fields that are set, as they are kept; durations in seconds."""
-        values: dict[str, Any] = vars(self)
-        return {name: values[name] for name in POLICY_FIELDS if values[name] is not None}
+        return {name: value for name, value in vars(self).items() if value is not None}
 
     def __hash__(self) -> int:
         """Equal for equal policies, also where their gate has no hash: a dataclass, say."""
-        values = _values(self)
+        values = tuple(self.__dict__.values())
         try:
             return hash(values)
         except TypeError:
@@ -289,7 +287,6 @@ CachePolicy.__doc__ = with_args(
     {name: field.words for name, field in POLICY_FIELDS.items()}
     | {"ttl_hours": "the ttl as a number of hours; not together with `ttl`"},
 )
-_values: Final = attrgetter(*POLICY_FIELDS)
 UNSET: Final = CachePolicy()
 
 
