@@ -1,4 +1,4 @@
-"""The `llm-cache` command: its flags, and the one place where errors are told."""
+"""The `llm-cache` command: entry point, global flags, and error reporting."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from llm_cache.cli.errors import ExitCode, Failure, explain
-from llm_cache.cli.output.screen import Marked, Mood, ReaderGoneError
+from llm_cache.cli.output.screen import ReaderGoneError, Style, Styled
 from llm_cache.cli.registry import Commands, help_if_alone
 from llm_cache.cli.session import Session
 
@@ -67,7 +67,7 @@ def run(args: Sequence[str]) -> int:
         code = _run(session, args)
         session.out.flush()
     except ReaderGoneError:
-        _let_go_of_stdout()
+        _discard_stdout()
         return ExitCode.DONE
     except KeyboardInterrupt:
         code = _tell(session, Failure(message="interrupted", code=ExitCode.INTERRUPTED), after="\n")
@@ -113,19 +113,19 @@ def _complete(session: Session, instruction: str) -> int:
 
 
 def _tell(session: Session, error: Exception, *, after: str = "") -> int:
-    """Tells what went wrong, and gives the exit code of it; `after` ends the line before."""
+    """Reports an error on stderr and returns its exit code; `after` ends the line before."""
     failure = explain(error)
     try:
         session.out.flush()
     except (OSError, ReaderGoneError):
-        _let_go_of_stdout()
+        _discard_stdout()
     try:
         if session.debug and not isinstance(error, Failure):
             import traceback
 
-            session.err.put(session.err.screenful("".join(traceback.format_exception(error))))
+            session.err.put(session.err.multiline("".join(traceback.format_exception(error))))
         session.err.put(after if session.err.is_terminal else "")
-        session.err.line(Marked("error:", Mood.FAILED), f" {failure.message}")
+        session.err.line(Styled("error:", Style.FAILED), f" {failure.message}")
         if failure.hint is not None:
             session.err.line(f"hint: {failure.hint}")
         session.err.flush()
@@ -134,7 +134,7 @@ def _tell(session: Session, error: Exception, *, after: str = "") -> int:
     return failure.code
 
 
-def _let_go_of_stdout() -> None:
-    """Sends what is still buffered nowhere, so that the end of Python does not try again."""
+def _discard_stdout() -> None:
+    """Discards buffered output, so that Python does not try to write it again at exit."""
     with contextlib.suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), sys.stdout.fileno())

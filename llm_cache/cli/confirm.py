@@ -1,4 +1,4 @@
-"""Asking before something is removed: on a terminal only, and never where nobody can answer."""
+"""Asks for confirmation before something is removed; fails where there is no terminal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def can_ask(session: Session) -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and session.err.is_terminal
 
 
-def agreed(session: Session, question: str, *, what: str) -> bool:
+def confirm(session: Session, question: str, *, what: str) -> bool:
     """Whether the user says yes to `question`; `what` is what would be removed.
 
     Raises:
@@ -45,7 +45,7 @@ def agreed(session: Session, question: str, *, what: str) -> bool:
             code=ExitCode.USAGE,
         )
     session.out.flush()
-    session.err.put(session.err.words(f"{question} [y/N] "))
+    session.err.put(session.err.printable(f"{question} [y/N] "))
     session.err.flush()
     answer = sys.stdin.readline()
     if not answer:

@@ -1,4 +1,4 @@
-"""What the command line says when something goes wrong: one error line, one hint, an exit code."""
+"""Maps exceptions to what the command line reports: an error line, a hint, an exit code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
     DONE = 0
     FAILED = 1
     USAGE = 2
-    NOT_THERE = 3
+    NOT_FOUND = 3
     INTERRUPTED = 130
 
 
@@ -44,7 +44,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
 
 
 def explain(error: Exception) -> Failure:  # noqa: PLR0911 - one for each kind of error
-    """Any exception as what the user is told."""
+    """Maps any exception to the failure that the user sees."""
     match error:
         case Failure():
             return error
@@ -71,10 +71,10 @@ def _usage(error: click.UsageError) -> Failure:
     possibilities: list[str] | None = getattr(error, "possibilities", None)
     if possibilities:
         hint = f"did you mean {possibilities[0]}?"
-        return Failure(message=_our_way(error.message), hint=hint, code=ExitCode.USAGE)
+        return Failure(message=_normalized(error.message), hint=hint, code=ExitCode.USAGE)
     path = error.ctx.command_path if error.ctx is not None else "llm-cache"
     hint = f"{path} --help shows what it takes"
-    return Failure(message=_our_way(error.format_message()), hint=hint, code=ExitCode.USAGE)
+    return Failure(message=_normalized(error.format_message()), hint=hint, code=ExitCode.USAGE)
 
 
 def _cache_error(error: CacheError) -> Failure:
@@ -96,7 +96,7 @@ def _os_error(error: OSError) -> str:
     return f"{error.filename}: {reason}" if error.filename is not None else reason
 
 
-def _our_way(message: str) -> str:
-    """A message of Click's as ours are written: in lower case, without a full stop."""
+def _normalized(message: str) -> str:
+    """Rewrites a message of Click's in our form: lower case, no full stop."""
     message = " ".join(message.split())
     return message[:1].lower() + message[1:].removesuffix(".")

@@ -1,4 +1,4 @@
-"""Deferring Ctrl-C (SIGINT) until a block has completed, and the batches that such blocks do."""
+"""Defers Ctrl-C (SIGINT) until a batch of work has completed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How commands are found: by a table of names, so that help and completion import none of them."""
+"""Finds commands by a table of names, so that help and completion import none of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """Where a command lives, what it is for, and its other names."""
+    """A command: its module, its line of help, and its aliases."""
 
     module: str
     short_help: str

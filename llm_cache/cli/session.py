@@ -1,4 +1,4 @@
-"""What the commands of one run share: the streams, the settings, the cache."""
+"""State of one run of `llm-cache`: global flags, output streams, settings, cache."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from llm_cache.config import CacheConfig
 
 FILE_NAME: Final = "cache.db"
-"""As stores.sqlite has it; importing that takes a while."""
+"""As store.sqlite has it; importing that takes a while."""
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Session:
 
     @property
     def is_nowhere(self) -> bool:
-        """Whether the settings lead to no cache: then there is nothing to remove, nor to make."""
+        """Whether there is no cache file yet in the directory of the settings."""
         try:
             (self.cache.cache_dir / FILE_NAME).stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -95,7 +95,7 @@ class Session:
 
     @property
     def hint_if_nowhere(self) -> str | None:
-        """A hint for who is in a wrong directory."""
+        """A hint if there is no cache file: the directory may be the wrong one."""
         if not self.is_nowhere:
             return None
         return (
@@ -104,7 +104,7 @@ class Session:
         )
 
     def close(self) -> None:
-        """Lets go of the cache."""
+        """Closes the cache."""
         self._blocks.close()
         if self._opened is not None:
             self._opened.close()
@@ -113,7 +113,7 @@ class Session:
             self._stop_warnings()
 
     def tell(self, text: str) -> None:
-        """Says something on stderr."""
+        """Writes a line to stderr."""
         self.err.line(text)
 
 
@@ -121,5 +121,5 @@ pass_session = click.make_pass_decorator(Session, ensure=True)
 
 
 def _nowhere() -> TextIO:
-    """A stream for who closed ours (`>&-`)."""
+    """A null stream, in place of one that is closed (`>&-`)."""
     return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - open to the end

@@ -73,7 +73,7 @@ def test_debug_shows_the_traceback(cli, lessons):
         (PermissionError(13, "Permission denied", "f"), 1),
         (ZeroDivisionError("x"), 1),
         (RecursionError(), 1),
-        (errors.Failure(message="x", code=ExitCode.NOT_THERE), 3),
+        (errors.Failure(message="x", code=ExitCode.NOT_FOUND), 3),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
@@ -124,4 +124,4 @@ def test_warning_of_the_library_is_a_line(cli, lessons, here):
     logging.getLogger("llm_cache").warning("odd \x1b[31m %s", "thing")
     end()
     assert stream.getvalue() == "warning: odd \\x1b[31m thing\n"
-    assert not any("_Lines" in type(h).__name__ for h in logging.getLogger("llm_cache").handlers)
+    assert not any("_LogLines" in type(h).__name__ for h in logging.getLogger("llm_cache").handlers)

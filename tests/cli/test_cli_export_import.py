@@ -16,7 +16,7 @@ from test_cli_hostile import EVIL, assert_harmless
 
 from llm_cache.api.cache import LLMCache
 from llm_cache.api.importer import ENTRIES_AT_ONCE
-from llm_cache.cli.output.atomic_file import written_whole
+from llm_cache.cli.output.atomic_file import atomic_writer
 from llm_cache.core.entry import Entry
 from llm_cache.core.values.zstd import MAGIC, decompressed
 from llm_cache.transfer.jsonl import to_line
@@ -171,7 +171,7 @@ def test_interrupted_export_keeps_the_older_one(here):
     path.write_text("older")
 
     def stopped() -> None:
-        with written_whole(path) as file:
+        with atomic_writer(path) as file:
             file.write(b"half")
             file.flush()
             assert len(names(here)) == 2

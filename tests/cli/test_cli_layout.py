@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from llm_cache.cli.output import formatting
 from llm_cache.cli.output.layout import cut, flow, wrap
-from llm_cache.cli.output.screen import ColourChoice, Marked, Mood, Screen, bar
+from llm_cache.cli.output.screen import ColourChoice, Screen, Style, Styled, bar
 from llm_cache.cli.output.table import Column, fit, write_table
 
 TEXTS = st.text(st.sampled_from("ab 分数é\u0301字–"), max_size=60)
@@ -113,7 +113,7 @@ def test_colour_does_not_change_the_layout():
     """Escapes take no cells."""
     plain, coloured = screen_of(), screen_of(colour=True)
     for screen in (plain, coloured):
-        write_table(screen, COLUMNS, [(Marked("old", Mood.EXPIRING), "1", "x")])
+        write_table(screen, COLUMNS, [(Styled("old", Style.EXPIRING), "1", "x")])
     assert shown_on(coloured).replace("\x1b[33m", "").replace("\x1b[0m", "") == shown_on(plain)
     assert "\x1b[33mold\x1b[0m" in shown_on(coloured)
 
@@ -134,7 +134,7 @@ def test_ascii_bar():
 
 def test_latin_terminal_keeps_what_it_has():
     """é is shown, 分 is escaped."""
-    assert screen_of(encoding="iso-8859-1").words("é 分 …") == "é \\u5206 ..."
+    assert screen_of(encoding="iso-8859-1").printable("é 分 …") == "é \\u5206 ..."
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from llm_cache.cli.confirm import agreed, can_ask, removal_flags
+from llm_cache.cli.confirm import can_ask, confirm, removal_flags
 from llm_cache.cli.errors import ExitCode
 from llm_cache.cli.output.formatting import entries
 from llm_cache.cli.registry import Command
@@ -49,7 +49,7 @@ def command(session: Session, *, dry_run: bool, yes: bool, as_json: bool) -> int
             _write_table(session.err, held)
             session.tell("")
         question = f"Remove all {held.words}{_where(session)} for good?"
-        if not agreed(session, question, what=f"all {held.words}"):
+        if not confirm(session, question, what=f"all {held.words}"):
             return ExitCode.FAILED
     removed = Removed() if session.is_nowhere else session.cache.clear_all()
     if as_json:
@@ -61,8 +61,8 @@ def command(session: Session, *, dry_run: bool, yes: bool, as_json: bool) -> int
     return ExitCode.DONE
 
 
-class _Held(NamedTuple):
-    """What there is, by prefix, and what the trash holds."""
+class _Contents(NamedTuple):
+    """What the cache and its trash hold, by prefix and in total."""
 
     prefixes: dict[str, tuple[Amount, Amount]]
     kept: Amount
@@ -82,7 +82,7 @@ class _Held(NamedTuple):
         return kept + _of_trash(*self.trashed)
 
 
-def _held(session: Session) -> _Held:
+def _held(session: Session) -> _Contents:
     from llm_cache.api.stats import Amount
 
     kept, trashed = session.cache.totals(), session.cache.trash.totals()
@@ -95,7 +95,7 @@ def _held(session: Session) -> _Held:
         Amount(sum(one.entries for one in held), sum(one.size_bytes for one in held))
         for held in (kept.values(), trashed.values())
     )
-    return _Held(prefixes, *sums)
+    return _Contents(prefixes, *sums)
 
 
 def _of_trash(number: int, size_bytes: int) -> str:
@@ -110,7 +110,7 @@ def _where(session: Session) -> str:
     return f"{whose} in {session.cache.cache_dir}"
 
 
-def _say(session: Session, removed: Removed, held: _Held) -> None:
+def _say(session: Session, removed: Removed, held: _Contents) -> None:
     from llm_cache.core.units import format_size
 
     if removed or removed.trash.entries:
@@ -129,7 +129,7 @@ def _hint_if_nowhere(session: Session) -> None:
         session.tell(f"hint: {hint}")
 
 
-def _write(session: Session, out: Screen, held: _Held, *, as_json: bool) -> None:
+def _write(session: Session, out: Screen, held: _Contents, *, as_json: bool) -> None:
     if as_json:
         shown = {
             prefix: {"entries": kept.entries, "size_bytes": kept.size_bytes}
@@ -144,7 +144,7 @@ def _write(session: Session, out: Screen, held: _Held, *, as_json: bool) -> None
             out.fields(prefix, *(number for amount in amounts for number in amount))
 
 
-def _write_table(screen: Screen, held: _Held) -> None:
+def _write_table(screen: Screen, held: _Contents) -> None:
     from llm_cache.cli.output.table import Column, write_table
     from llm_cache.core.units import format_size
 

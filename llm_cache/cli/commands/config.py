@@ -11,7 +11,7 @@ import click
 
 from llm_cache.cli.errors import ExitCode, Failure
 from llm_cache.cli.output.formatting import counted
-from llm_cache.cli.output.screen import Marked, Mood
+from llm_cache.cli.output.screen import Style, Styled
 from llm_cache.cli.registry import SubGroup, help_if_alone
 from llm_cache.cli.session import Session, pass_session
 
@@ -104,7 +104,7 @@ def check(session: Session, *, file: Path | None) -> int:
 
     problems = check_config(file or session.config_path)
     for problem in problems:
-        session.err.line(Marked("error:", Mood.FAILED), f" {problem}")
+        session.err.line(Styled("error:", Style.FAILED), f" {problem}")
     if problems:
         return ExitCode.USAGE
     config = load_config(file or session.config_path)

@@ -9,7 +9,7 @@ import click
 
 from llm_cache.cli.errors import ExitCode
 from llm_cache.cli.output.formatting import counted
-from llm_cache.cli.output.screen import Marked, Mood
+from llm_cache.cli.output.screen import Style, Styled
 from llm_cache.cli.registry import Command
 from llm_cache.cli.session import Session, pass_session
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from llm_cache.store.findings import Finding, Repair
 
 REPAIRED: Final = "repaired"
-_MOODS: Final = {
-    "ok": Mood.FRESH,
-    REPAIRED: Mood.FRESH,
-    "warn": Mood.EXPIRING,
-    "fail": Mood.FAILED,
+_STYLES: Final = {
+    "ok": Style.FRESH,
+    REPAIRED: Style.FRESH,
+    "warn": Style.EXPIRING,
+    "fail": Style.FAILED,
 }
 _GAP: Final = "  "
 _ABOUT_CELLS: Final = 9
@@ -32,8 +32,8 @@ _FEWEST_CELLS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """One line: `level` is `ok`, `warn`, `fail` or `repaired`."""
+class _CheckResult:
+    """The result of one check; `level` is `ok`, `warn`, `fail` or `repaired`."""
 
     about: str
     level: str
@@ -79,7 +79,7 @@ def command(session: Session, *, repair: bool, quick: bool, as_json: bool) -> in
     stop_warnings = show_warnings(session.err)
     try:
         findings = check_up(session.config_path, cache_dir=session.cache_dir, is_quick=quick)
-        told = _tell(session, _looked_over(findings, repair=repair), silent=as_json, wide=repair)
+        told = _tell(session, _check_results(findings, repair=repair), silent=as_json, wide=repair)
     finally:
         stop_warnings()
     failures, warnings = (sum(each.level == name for each in told) for name in ("fail", "warn"))
@@ -98,34 +98,36 @@ def command(session: Session, *, repair: bool, quick: bool, as_json: bool) -> in
     return ExitCode.FAILED if failures else ExitCode.DONE
 
 
-def _looked_over(findings: Iterable[Finding], *, repair: bool) -> Iterator[_Told]:
-    """What was found; with `repair`, mended before the next is looked at."""
+def _check_results(findings: Iterable[Finding], *, repair: bool) -> Iterator[_CheckResult]:
+    """The findings; with `repair`, each is repaired before the next check."""
     for found in findings:
         level, advice = str(found.level), found.advice
         if found.repair is None:
-            yield _Told(found.about, level, found.text, advice, can_repair=False)
+            yield _CheckResult(found.about, level, found.text, advice, can_repair=False)
         elif repair:
             yield _repaired(found, found.repair)
         else:
             advice += f"; --repair would {found.repair.purpose}"
-            yield _Told(found.about, level, found.text, advice, can_repair=True)
+            yield _CheckResult(found.about, level, found.text, advice, can_repair=True)
 
 
-def _repaired(found: Finding, repair: Repair) -> _Told:
+def _repaired(found: Finding, repair: Repair) -> _CheckResult:
     from llm_cache.errors import CacheError
 
     try:
         done = repair.run()
     except (CacheError, OSError) as error:
         failed = f"could not {repair.purpose}: {error}"
-        return _Told(found.about, "fail", found.text, failed, can_repair=True)
-    return _Told(found.about, REPAIRED, f"{found.text}: {done}", "", can_repair=False)
+        return _CheckResult(found.about, "fail", found.text, failed, can_repair=True)
+    return _CheckResult(found.about, REPAIRED, f"{found.text}: {done}", "", can_repair=False)
 
 
-def _tell(session: Session, coming: Iterable[_Told], *, silent: bool, wide: bool) -> list[_Told]:
+def _tell(
+    session: Session, coming: Iterable[_CheckResult], *, silent: bool, wide: bool
+) -> list[_CheckResult]:
     """Shows each as it comes: some take their time."""
-    told: list[_Told] = []
-    level_cells = max(len(level) for level in _MOODS if wide or level != REPAIRED)
+    told: list[_CheckResult] = []
+    level_cells = max(len(level) for level in _STYLES if wide or level != REPAIRED)
     for each in coming:
         told.append(each)
         if silent:
@@ -138,22 +140,22 @@ def _tell(session: Session, coming: Iterable[_Told], *, silent: bool, wide: bool
     return told
 
 
-def _draw(out: Screen, each: _Told, level_cells: int) -> None:
+def _draw(out: Screen, each: _CheckResult, level_cells: int) -> None:
     from llm_cache.cli.output.layout import wrap
 
-    level = out.paint(each.level, Marked(each.level, _MOODS[each.level]))
+    level = out.paint(each.level, Styled(each.level, _STYLES[each.level]))
     padding = " " * (level_cells - len(each.level))
-    head = f"{level}{padding}{_GAP}{out.words(each.about):<{_ABOUT_CELLS}}{_GAP}"
+    head = f"{level}{padding}{_GAP}{out.printable(each.about):<{_ABOUT_CELLS}}{_GAP}"
     indent = " " * (level_cells + _ABOUT_CELLS + 2 * len(_GAP))
     cells = max(out.columns - len(indent), _FEWEST_CELLS)
     texts = [each.text, f"- {each.advice}"] if each.advice else [each.text]
     for text in texts:
-        for line in wrap(out.words(text), cells):
+        for line in wrap(out.printable(text), cells):
             out.put(f"{head}{line}\n")
             head = indent
 
 
-def _summarise(session: Session, told: list[_Told], failures: int, warnings: int) -> None:
+def _summarise(session: Session, told: list[_CheckResult], failures: int, warnings: int) -> None:
     session.tell("")
     repaired = sum(each.level == REPAIRED for each in told)
     parts = [f"{repaired:,} repaired"] if repaired else []

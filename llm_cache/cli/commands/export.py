@@ -14,9 +14,9 @@ import click
 from llm_cache.cli.errors import ExitCode, Failure
 from llm_cache.cli.output.formatting import counted
 from llm_cache.cli.output.formatting import entries as number_of_entries
-from llm_cache.cli.output.screen import Marked, Mood
+from llm_cache.cli.output.screen import Style, Styled
 from llm_cache.cli.registry import Command
-from llm_cache.cli.select.filters import Wanted, entries, hint_if_unknown, selection_flags
+from llm_cache.cli.select.filters import EntryFilter, entries, hint_if_unknown, selection_flags
 from llm_cache.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ STDOUT: Final = Path("-")
 @selection_flags
 @pass_session
 def command(
-    session: Session, *, file: Path | None, output: Path | None, zstd: bool, wanted: Wanted
+    session: Session, *, file: Path | None, output: Path | None, zstd: bool, wanted: EntryFilter
 ) -> int:
     """Write entries to FILE, or to stdout, as JSON, one line an entry. import reads them.
 
@@ -57,7 +57,7 @@ def command(
             hint="name a FILE, or send it into a pipe",
             code=ExitCode.USAGE,
         )
-    writing = _Writing(session)
+    writing = _Exporter(session)
     with _lines_go_to(session, path, is_compressed=is_compressed) as write:
         for entry in writing.found(_in_order(entries(session.cache, wanted))):
             writing.write(entry, write)
@@ -65,14 +65,14 @@ def command(
     return ExitCode.FAILED if writing.unreadable else ExitCode.DONE
 
 
-class _Writing:
-    """What was written so far."""
+class _Exporter:
+    """Writes entries as lines and counts them."""
 
     def __init__(self, session: Session) -> None:
-        from llm_cache.cli.output.status_line import Ticker
+        from llm_cache.cli.output.status_line import StatusLine
 
         self._session = session
-        self._ticker = Ticker(session.err)
+        self._status = StatusLine(session.err)
         self._written = 0
         self._redacted = 0
         self._gone = 0
@@ -96,19 +96,19 @@ class _Writing:
             line = to_line(entry)
         except LineError as error:
             self.unreadable += 1
-            self._ticker.clear()
-            self._session.err.line(Marked("error:", Mood.FAILED), f" {error}")
+            self._status.clear()
+            self._session.err.line(Styled("error:", Style.FAILED), f" {error}")
             return
         write(printable_json(line) + "\n")
         self._written += 1
         self._redacted += entry.redacted
-        self._ticker.show(lambda: f"{number_of_entries(self._written)} written")
+        self._status.show(lambda: f"{number_of_entries(self._written)} written")
 
-    def tell(self, wanted: Wanted, path: Path | None) -> None:
+    def tell(self, wanted: EntryFilter, path: Path | None) -> None:
         """The sum, on stderr."""
         session = self._session
         session.out.flush()
-        self._ticker.clear()
+        self._status.clear()
         what = "" if path is None else f"{path}: "
         if self._written:
             session.tell(f"Wrote {what}{number_of_entries(self._written)}{wanted}.")
@@ -150,10 +150,10 @@ def _lines_go_to(
     session: Session, path: Path | None, *, is_compressed: bool
 ) -> Generator[Callable[[str], None]]:
     """What writes a line, to a file or to stdout."""
-    from llm_cache.cli.output.atomic_file import written_whole
+    from llm_cache.cli.output.atomic_file import atomic_writer
 
     if path is not None:
-        with written_whole(path) as file, _encoded(file, is_compressed=is_compressed) as write:
+        with atomic_writer(path) as file, _encoded(file, is_compressed=is_compressed) as write:
             yield write
     elif session.out.is_terminal:
         yield lambda line: session.out.json(json.loads(line), indent=None)

@@ -13,7 +13,7 @@ import click
 
 from llm_cache.cli.errors import ExitCode, Failure
 from llm_cache.cli.output.formatting import counted, entries
-from llm_cache.cli.output.screen import Marked, Mood
+from llm_cache.cli.output.screen import Style, Styled
 from llm_cache.cli.registry import Command
 from llm_cache.cli.session import Session, pass_session
 
@@ -52,7 +52,7 @@ def command(session: Session, *, file: str, dry_run: bool, trust: bool, as_json:
     from llm_cache.api.importer import Importer
 
     importer = Importer(session.cache, trust=trust, dry_run=dry_run)
-    reading = _Reading(session, importer, "stdin" if file == STDIN else file)
+    reading = _FileImport(session, importer, "stdin" if file == STDIN else file)
     with _opened(file) as descriptor:
         ended_by = reading.read(_chunks(descriptor))
     if as_json:
@@ -66,25 +66,25 @@ def command(session: Session, *, file: str, dry_run: bool, trust: bool, as_json:
     return ExitCode.DONE
 
 
-class _Reading:
-    """One file on its way into the cache."""
+class _FileImport:
+    """The import of one file."""
 
     def __init__(self, session: Session, importer: Importer, name: str) -> None:
-        from llm_cache.cli.output.status_line import Ticker
+        from llm_cache.cli.output.status_line import StatusLine
 
         self._session = session
         self._importer = importer
         self._name = name
-        self._ticker = Ticker(session.err)
+        self._status = StatusLine(session.err)
         self._problems: list[Problem] = []
 
     def read(self, chunks: Iterator[bytes]) -> Exception | None:
-        """Takes it all in; what ended that early, if anything did."""
+        """Imports all of it; returns the error that ended that early, if any."""
         from llm_cache.core.values.zstd import ZstdDamagedError, ZstdMissingError
         from llm_cache.errors import StoreError
 
         try:
-            for problem in self._importer.take(self._ticking(_unpacked(chunks))):
+            for problem in self._importer.take(self._counted(_unpacked(chunks))):
                 self._note(problem)
         except KeyboardInterrupt:
             self._session.err.put("\n" if self._session.err.is_terminal else "")
@@ -102,7 +102,7 @@ class _Reading:
         except (StoreError, OSError) as error:
             return error
         finally:
-            self._ticker.clear()
+            self._status.clear()
         return None
 
     def summarise(self, *, dry_run: bool) -> None:
@@ -163,16 +163,16 @@ class _Reading:
         if len(self._problems) == TOLD_AT_MOST:
             return
         self._problems.append(problem)
-        self._ticker.clear()
+        self._status.clear()
         told = f" {self._name}:{problem.line}: {problem.reason}"
-        self._session.err.line(Marked("refused:", Mood.FAILED), told)
+        self._session.err.line(Styled("refused:", Style.FAILED), told)
         if len(self._problems) == TOLD_AT_MOST:
             self._session.tell(f"{TOLD_AT_MOST} lines were refused; more are only counted.")
         self._session.err.flush()
 
-    def _ticking(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def _counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
-            self._ticker.show(lambda: f"{self._importer.lines:,} lines read")
+            self._status.show(lambda: f"{self._importer.lines:,} lines read")
             yield chunk
 
 

@@ -36,7 +36,7 @@ def command(session: Session, *, ids: tuple[str, ...], form: str | None) -> None
       llm-cache inspect 9f2c4be1 b81d07aa --json | jq '.entries[].cost_usd'
     """  # noqa: D301 - \b is a mark of Click's
     from llm_cache.cli.output.provenance import Provenance
-    from llm_cache.cli.select.ids import find_entries, not_there
+    from llm_cache.cli.select.ids import find_entries, no_such_entry
 
     if form == "raw" and len(set(ids)) > 1:
         raise Failure(message="--raw shows one value", hint="name one id", code=ExitCode.USAGE)
@@ -50,7 +50,7 @@ def command(session: Session, *, ids: tuple[str, ...], form: str | None) -> None
         case _:
             _write(session, shown)
     if missing:
-        raise not_there(missing, hint=session.hint_if_nowhere)
+        raise no_such_entry(missing, hint=session.hint_if_nowhere)
 
 
 def value_of(entry: Entry) -> Any:  # noqa: ANN401 - any JSON value

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 import click
 
 from llm_cache.cli import completion
-from llm_cache.cli.confirm import agreed, can_ask, removal_flags
+from llm_cache.cli.confirm import can_ask, confirm, removal_flags
 from llm_cache.cli.errors import ExitCode, Failure
 from llm_cache.cli.output.formatting import entries
 from llm_cache.cli.registry import Command
-from llm_cache.cli.select.filters import Wanted, selection_flags
+from llm_cache.cli.select.filters import EntryFilter, selection_flags
 from llm_cache.cli.select.filters import entries as select
 from llm_cache.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from llm_cache.cli.output.totals import Tally
-    from llm_cache.cli.select.removal import Chosen, Removal
+    from llm_cache.cli.output.totals import ListingTotals
+    from llm_cache.cli.select.removal import RemovalResult, RemovalTarget
     from llm_cache.core.entry import EntryInfo
 
 
@@ -38,7 +38,7 @@ def command(
     *,
     ids: tuple[str, ...],
     id_list: str | None,
-    wanted: Wanted,
+    wanted: EntryFilter,
     dry_run: bool,
     yes: bool,
     purge: bool,
@@ -67,7 +67,7 @@ def command(
         _tell_what_would_go(session, _preview(session, infos, form), wanted, form)
         return ExitCode.DONE
     chosen = _choose(session, wanted, ids if by_id else None)
-    if chosen.entries and not yes and not _is_agreed(session, chosen, wanted):
+    if chosen.entries and not yes and not _is_confirmed(session, chosen, wanted):
         return ExitCode.FAILED
     removal = chosen.remove(keep=not purge, with_ids=form == "ids")
     for one in removal.ids:
@@ -76,7 +76,7 @@ def command(
     return ExitCode.DONE
 
 
-def _make_sure_of_one_way(wanted: Wanted, *, by_id: bool) -> None:
+def _make_sure_of_one_way(wanted: EntryFilter, *, by_id: bool) -> None:
     if by_id is not wanted.is_everything:
         raise Failure(
             message="ids and flags that choose are both given"
@@ -100,31 +100,33 @@ def _listed_in(session: Session, path: str, *, may_ask: bool) -> tuple[str, ...]
 
 
 def _by_ids(session: Session, ids: Iterable[str]) -> list[EntryInfo]:
-    from llm_cache.cli.select.ids import find_infos, not_there
+    from llm_cache.cli.select.ids import find_infos, no_such_entry
 
     found, missing = find_infos(session.cache, ids)
     if missing:
-        raise not_there(missing, hint=session.hint_if_nowhere)
+        raise no_such_entry(missing, hint=session.hint_if_nowhere)
     return found
 
 
-def _choose(session: Session, wanted: Wanted, ids: Iterable[str] | None) -> Chosen:
-    from llm_cache.cli.select.removal import OfPrefix, Rows
+def _choose(session: Session, wanted: EntryFilter, ids: Iterable[str] | None) -> RemovalTarget:
+    from llm_cache.cli.select.removal import ListedEntries, WholePrefix
 
     if ids is not None:
-        return Rows(session, _by_ids(session, ids))
+        return ListedEntries(session, _by_ids(session, ids))
     if wanted.prefix is not None and not wanted.is_filtered and not session.is_nowhere:
-        return OfPrefix(session, wanted.prefix)
-    return Rows(session, select(session.cache, wanted))
+        return WholePrefix(session, wanted.prefix)
+    return ListedEntries(session, select(session.cache, wanted))
 
 
-def _preview(session: Session, infos: Iterable[EntryInfo], form: str | None) -> Tally | None:
+def _preview(
+    session: Session, infos: Iterable[EntryInfo], form: str | None
+) -> ListingTotals | None:
     """Lists what would go; its sum, unless the form has none."""
     from llm_cache.cli.output import entries as listing
 
     out, cache = session.out, session.cache
     view = listing.View(
-        fields=listing.OF_WHAT_GOES, values=lambda info: (info.generation_seconds, info.cost_usd)
+        fields=listing.REMOVAL_COLUMNS, values=lambda info: (info.generation_seconds, info.cost_usd)
     )
     match form:
         case "json":
@@ -137,40 +139,40 @@ def _preview(session: Session, infos: Iterable[EntryInfo], form: str | None) -> 
 
 
 def _tell_what_would_go(
-    session: Session, tally: Tally | None, wanted: Wanted, form: str | None
+    session: Session, totals: ListingTotals | None, wanted: EntryFilter, form: str | None
 ) -> None:
-    if tally is None:
+    if totals is None:
         return
     session.out.flush()
-    if not tally.entries:
+    if not totals.entries:
         session.tell(f"{_none(wanted)}: nothing would be removed.")
         _hint_what_was_meant(session, wanted)
         return
     if session.out.is_terminal and form is None:
         session.tell("")
-    amount = f"{entries(tally.entries)} ({_size(tally.size_bytes)})"
-    session.tell(f"To make them again: {tally.remake}.")
-    session.tell(f"Would remove {amount}: {tally.by_state}. Nothing was removed.")
+    amount = f"{entries(totals.entries)} ({_size(totals.size_bytes)})"
+    session.tell(f"To make them again: {totals.remake}.")
+    session.tell(f"Would remove {amount}: {totals.by_state}. Nothing was removed.")
 
 
-def _is_agreed(session: Session, chosen: Chosen, wanted: Wanted) -> bool:
+def _is_confirmed(session: Session, chosen: RemovalTarget, wanted: EntryFilter) -> bool:
     from llm_cache.cli.output import entries as listing
 
     if can_ask(session):
-        view = listing.View(fields=listing.OF_WHAT_GOES)
+        view = listing.View(fields=listing.REMOVAL_COLUMNS)
         listing.write_table(session.err, session.cache, chosen.first, view)
         more = chosen.entries - len(chosen.first)
         if more > 0:
             session.tell(f"… and {more:,} more")
         session.tell("")
     what = f"{entries(chosen.entries)}{wanted}"
-    return agreed(session, f"Remove {what} ({_size(chosen.size_bytes)})?", what=what)
+    return confirm(session, f"Remove {what} ({_size(chosen.size_bytes)})?", what=what)
 
 
 def _report(
     session: Session,
-    removal: Removal,
-    wanted: Wanted,
+    removal: RemovalResult,
+    wanted: EntryFilter,
     *,
     shown: int | None,
     purge: bool,
@@ -203,11 +205,11 @@ def _came_since(removed: int, shown: int | None) -> str:
     return f"; {shown:,} shown, {removed - shown:,} came since"
 
 
-def _none(wanted: Wanted) -> str:
+def _none(wanted: EntryFilter) -> str:
     return "There are no ids" if wanted.is_everything else f"There is no entry{wanted}"
 
 
-def _hint_what_was_meant(session: Session, wanted: Wanted) -> None:
+def _hint_what_was_meant(session: Session, wanted: EntryFilter) -> None:
     from llm_cache.cli.select.hints import hint_in_cache
 
     if hint := session.hint_if_nowhere or hint_in_cache(session.cache, wanted):

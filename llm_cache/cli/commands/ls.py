@@ -8,12 +8,12 @@ import click
 
 from llm_cache.cli import completion
 from llm_cache.cli.registry import Command
-from llm_cache.cli.select.filters import Wanted, entries, narrowed, selection_flags
-from llm_cache.cli.select.order import Order, sort_flag
+from llm_cache.cli.select.filters import EntryFilter, entries, selection_flags, with_prefix
+from llm_cache.cli.select.order import SortOrder, sort_flag
 from llm_cache.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
-    from llm_cache.cli.output.totals import Tally
+    from llm_cache.cli.output.totals import ListingTotals
 
 
 @click.command(cls=Command)
@@ -29,8 +29,8 @@ def command(
     session: Session,
     *,
     prefix: str | None,
-    wanted: Wanted,
-    order: Order | None,
+    wanted: EntryFilter,
+    order: SortOrder | None,
     limit: int | None,
     form: str | None,
 ) -> None:
@@ -50,7 +50,7 @@ def command(
     from llm_cache.cli.output import entries as listing
 
     cache, out = session.cache, session.out
-    wanted = narrowed(wanted, prefix)
+    wanted = with_prefix(wanted, prefix)
     found = entries(cache, wanted, order=order, limit=limit)
     by_savings = order is not None and order.by == "saved"
     match form:
@@ -61,21 +61,21 @@ def command(
         case "ids":
             listing.write_ids(out, found)
         case _:
-            view = listing.View(fields=listing.WITH_SAVINGS) if by_savings else listing.AS_LS
-            tally = listing.write(out, cache, found, view)
-            if not tally.entries:
+            view = listing.View(fields=listing.SAVINGS_COLUMNS) if by_savings else listing.LS_VIEW
+            totals = listing.write(out, cache, found, view)
+            if not totals.entries:
                 _say_it_is_empty(session, wanted)
             elif out.is_terminal:
-                _say_what_it_was(session, tally)
+                _say_what_it_was(session, totals)
 
 
-def _say_what_it_was(session: Session, tally: Tally) -> None:
+def _say_what_it_was(session: Session, totals: ListingTotals) -> None:
     session.out.flush()
     session.tell("")
-    session.tell(tally.line(of=session.cache.get_stats()["total"]["entries"]))
+    session.tell(totals.line(of=session.cache.get_stats()["total"]["entries"]))
 
 
-def _say_it_is_empty(session: Session, wanted: Wanted) -> None:
+def _say_it_is_empty(session: Session, wanted: EntryFilter) -> None:
     from llm_cache.cli.select.hints import hint_in_cache
 
     cache = session.cache

@@ -50,7 +50,7 @@ def command(
     _refuse_tenant(session)
     limit_bytes = None if max_size is None else _bytes_of(max_size)
     if session.is_nowhere:
-        _tell_nowhere(session, _Task(0, limit_bytes, orphaned, dry_run), as_json=as_json)
+        _tell_nowhere(session, _PruneRequest(0, limit_bytes, orphaned, dry_run), as_json=as_json)
         return
     held = sum(amount.entries for amount in session.cache.totals().values())
     if orphaned:
@@ -58,32 +58,32 @@ def command(
 
         with contextlib.redirect_stdout(sys.stderr):  # what they print is not our data
             import_functions(session.config)
-    task = _Task(held, limit_bytes, orphaned, dry_run)
-    removed = _prune(session, task)
+    request = _PruneRequest(held, limit_bytes, orphaned, dry_run)
+    removed = _prune(session, request)
     if as_json:
-        _write_json(session, removed, task)
+        _write_json(session, removed, request)
         return
-    _say(session, removed, task)
+    _say(session, removed, request)
     if session.out.is_terminal:
-        _write_table(session, removed, task)
+        _write_table(session, removed, request)
         return
     for group in removed.groups:
         known = _seconds(group), _dollars(group)
         session.out.fields(group.why, group.entries, group.size_bytes, *map(_field, known))
 
 
-def _tell_nowhere(session: Session, task: _Task, *, as_json: bool) -> None:
+def _tell_nowhere(session: Session, request: _PruneRequest, *, as_json: bool) -> None:
     """Says that there is nothing, and where it was looked for."""
     from llm_cache.store.records import Removed
 
     if as_json:
-        _write_json(session, Removed(), task)
+        _write_json(session, Removed(), request)
     session.tell(f"There is nothing to sweep: there is no cache in {session.cache.cache_dir}.")
     session.tell("hint: llm-cache config show tells what says that it is this directory")
 
 
-class _Task(NamedTuple):
-    """What is asked for, and how many entries there are."""
+class _PruneRequest(NamedTuple):
+    """What the flags ask for, and how many entries there are."""
 
     held: int
     limit_bytes: int | None
@@ -127,26 +127,26 @@ def _refuse_tenant(session: Session) -> None:
         )
 
 
-def _prune(session: Session, task: _Task) -> Removed:
-    from llm_cache.cli.output.status_line import Ticker
+def _prune(session: Session, request: _PruneRequest) -> Removed:
+    from llm_cache.cli.output.status_line import StatusLine
     from llm_cache.store.records import Group
 
-    ticker, so_far = Ticker(session.err), Group("", 0, 0)
+    status, so_far = StatusLine(session.err), Group("", 0, 0)
 
     def went(group: Group) -> None:
         nonlocal so_far
         so_far = Group.total("", (so_far, group))
-        ticker.show(lambda: f"{_amount(so_far)} removed")
+        status.show(lambda: f"{_amount(so_far)} removed")
 
     try:
         return session.cache.prune(
-            dry_run=task.dry_run,
-            orphaned=task.orphaned,
-            max_bytes=task.limit_bytes,
+            dry_run=request.dry_run,
+            orphaned=request.orphaned,
+            max_bytes=request.limit_bytes,
             on_swept=went,
         )
     except KeyboardInterrupt:
-        ticker.clear()
+        status.clear()
         session.err.put("\n" if session.err.is_terminal else "")
         raise Failure(
             message=f"interrupted: {_amount(so_far)} removed",
@@ -154,7 +154,7 @@ def _prune(session: Session, task: _Task) -> Removed:
             code=ExitCode.INTERRUPTED,
         ) from None
     finally:
-        ticker.clear()
+        status.clear()
 
 
 def _amount(group: Group) -> str:
@@ -163,27 +163,27 @@ def _amount(group: Group) -> str:
     return f"{entries(group.entries)} ({format_size(group.size_bytes)})"
 
 
-def _say(session: Session, removed: Removed, task: _Task) -> None:
+def _say(session: Session, removed: Removed, request: _PruneRequest) -> None:
     from llm_cache.core.units import format_size
 
-    did, end = ("Would remove", " Nothing was removed.") if task.dry_run else ("Removed", "")
-    verb = "free" if task.dry_run else "freed"
+    did, end = ("Would remove", " Nothing was removed.") if request.dry_run else ("Removed", "")
+    verb = "free" if request.dry_run else "freed"
     if removed.trash.entries:
         session.tell(f"{did} {_amount(removed.trash)} from the trash.")
     if not removed:
         none = (
             "none of them expired or of another version"
-            if task.orphaned
+            if request.orphaned
             else "none of them expired"
         )
         end = end if removed.trash.entries else ""
-        session.tell(f"There is nothing to sweep: {entries(task.held)}, {none}.{end}")
+        session.tell(f"There is nothing to sweep: {entries(request.held)}, {none}.{end}")
         return
     size = format_size(removed.freed_bytes)
-    session.tell(f"{did} {removed:,} of {entries(task.held)} and {verb} {size}.{end}")
+    session.tell(f"{did} {removed:,} of {entries(request.held)} and {verb} {size}.{end}")
 
 
-def _write_table(session: Session, removed: Removed, task: _Task) -> None:
+def _write_table(session: Session, removed: Removed, request: _PruneRequest) -> None:
     from llm_cache.cli.output.table import Column, write_table
     from llm_cache.core.units import format_size
 
@@ -197,7 +197,7 @@ def _write_table(session: Session, removed: Removed, task: _Task) -> None:
     )
     rows = [
         (
-            task.words(group.why),
+            request.words(group.why),
             f"{group.entries:,}",
             format_size(group.size_bytes),
             to_remake(group),
@@ -230,12 +230,12 @@ def _field(amount: float | None) -> object:
     return UNKNOWN if amount is None else amount
 
 
-def _write_json(session: Session, removed: Removed, task: _Task) -> None:
+def _write_json(session: Session, removed: Removed, request: _PruneRequest) -> None:
     trash = removed.trash
     session.out.json(
         {
             "schema": 1,
-            "dry_run": task.dry_run,
+            "dry_run": request.dry_run,
             "removed": int(removed),
             "freed_bytes": removed.freed_bytes,
             "groups": [

@@ -11,14 +11,14 @@ from llm_cache.cli.errors import ExitCode, Failure
 from llm_cache.cli.interrupts import batches, defer_interrupts
 from llm_cache.cli.output.formatting import entries
 from llm_cache.cli.registry import Command
-from llm_cache.cli.select.filters import Wanted, matching, selection_flags
+from llm_cache.cli.select.filters import EntryFilter, matching, selection_flags
 from llm_cache.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from llm_cache.cli.output.totals import Tally
-    from llm_cache.cli.output.trash import InTrash
+    from llm_cache.cli.output.totals import ListingTotals
+    from llm_cache.cli.output.trash import TrashListing
     from llm_cache.core.entry import EntryInfo
     from llm_cache.store.records import Trashed
 
@@ -34,7 +34,7 @@ _Rows: TypeAlias = "dict[bytes, tuple[str, int]]"
 @click.option("-q", "--quiet", "form", flag_value="ids", help="Only ids, one a line.")
 @pass_session
 def command(
-    session: Session, *, ids: tuple[str, ...], wanted: Wanted, dry_run: bool, form: str | None
+    session: Session, *, ids: tuple[str, ...], wanted: EntryFilter, dry_run: bool, form: str | None
 ) -> int:
     """Take entries back that were invalidated, by their ids or by the flags of ls.
 
@@ -48,7 +48,7 @@ def command(
       llm-cache restore 9f2c4be1
       llm-cache restore --prefix word_problem --dry-run
     """  # noqa: D301 - \b is a mark of Click's
-    from llm_cache.cli.output.trash import InTrash
+    from llm_cache.cli.output.trash import TrashListing
 
     if ids and not wanted.is_everything:
         raise Failure(
@@ -56,19 +56,19 @@ def command(
             hint="give ids, or the flags of ls; llm-cache restore alone lists what there is",
             code=ExitCode.USAGE,
         )
-    trash = InTrash(session.cache)
+    trash = TrashListing(session.cache)
     infos = trash.looked_at(_by_ids(session, ids) if ids else _chosen(session, wanted))
     if dry_run or (not ids and wanted.is_everything):
-        tally = _list(session, trash, infos, form)
-        _tell_what_there_is(session, tally, trash, wanted, by_id=bool(ids))
+        totals = _list(session, trash, infos, form)
+        _tell_what_there_is(session, totals, trash, wanted, by_id=bool(ids))
         return ExitCode.DONE
     restored = _restore(session, infos)
     _report(session, restored, wanted, form)
     return ExitCode.FAILED if ids and (restored.anew or restored.gone) else ExitCode.DONE
 
 
-class _Restored(NamedTuple):
-    """What became of it: what came back, what was made anew since, what had left the trash."""
+class _RestoreResult(NamedTuple):
+    """What was restored, what was regenerated since, and what had left the trash."""
 
     back: _Rows
     anew: _Rows
@@ -76,18 +76,18 @@ class _Restored(NamedTuple):
 
 
 def _by_ids(session: Session, ids: Iterable[str]) -> list[Trashed]:
-    from llm_cache.cli.select.ids import find_trashed, not_there
+    from llm_cache.cli.select.ids import find_trashed, no_such_entry
 
     found, missing = find_trashed(session.cache, ids)
     if missing:
         are_back = all(session.cache.find(one.strip()) for one in missing)
         are_back_hint = "in the cache it is: there is nothing to restore" if are_back else None
         hint = session.hint_if_nowhere or are_back_hint
-        raise not_there(missing, where=" in the trash", hint=hint)
+        raise no_such_entry(missing, where=" in the trash", hint=hint)
     return found
 
 
-def _chosen(session: Session, wanted: Wanted) -> Iterator[Trashed]:
+def _chosen(session: Session, wanted: EntryFilter) -> Iterator[Trashed]:
     """What is in the trash of what is wanted, judged as if it were back."""
     cache = session.cache
     for trashed in cache.trash.entries(wanted.prefix):
@@ -96,8 +96,8 @@ def _chosen(session: Session, wanted: Wanted) -> Iterator[Trashed]:
 
 
 def _list(
-    session: Session, trash: InTrash, infos: Iterable[EntryInfo], form: str | None
-) -> Tally | None:
+    session: Session, trash: TrashListing, infos: Iterable[EntryInfo], form: str | None
+) -> ListingTotals | None:
     """Lists what is in the trash; its sum, unless the form has none."""
     from llm_cache.cli.output import entries as listing
 
@@ -112,27 +112,32 @@ def _list(
 
 
 def _tell_what_there_is(
-    session: Session, tally: Tally | None, trash: InTrash, wanted: Wanted, *, by_id: bool
+    session: Session,
+    totals: ListingTotals | None,
+    trash: TrashListing,
+    wanted: EntryFilter,
+    *,
+    by_id: bool,
 ) -> None:
-    if tally is None:
+    if totals is None:
         return
     session.out.flush()
-    if not tally.entries:
+    if not totals.entries:
         _say_that_nothing_is_there(session, wanted)
         return
     if session.out.is_terminal:
         session.tell("")
     if wanted.is_everything and not by_id:
         anew = f" · {trash.anew:,} made anew" if trash.anew else ""
-        session.tell(f"{tally.line(where=' in the trash')}{anew}")
+        session.tell(f"{totals.line(where=' in the trash')}{anew}")
         session.tell("hint: llm-cache restore ID takes one back, llm-cache restore -p '*' all")
         return
-    free = tally.entries - trash.anew
+    free = totals.entries - trash.anew
     stays = f"; {_anew(trash.anew)}" if trash.anew else ""
     session.tell(f"Would restore {entries(free)}{stays}. Nothing was restored.")
 
 
-def _say_that_nothing_is_there(session: Session, wanted: Wanted) -> None:
+def _say_that_nothing_is_there(session: Session, wanted: EntryFilter) -> None:
     from llm_cache.cli.select.hints import hint_among
 
     session.tell(f"There is no entry{wanted} in the trash of {session.cache.cache_dir}.")
@@ -140,13 +145,13 @@ def _say_that_nothing_is_there(session: Session, wanted: Wanted) -> None:
         session.tell(f"hint: {hint}")
 
 
-def _restore(session: Session, infos: Iterable[EntryInfo]) -> _Restored:
+def _restore(session: Session, infos: Iterable[EntryInfo]) -> _RestoreResult:
     """Takes back what is listed now; what comes into the trash meanwhile stays there."""
-    from llm_cache.cli.output.status_line import Ticker
+    from llm_cache.cli.output.status_line import StatusLine
 
-    cache, ticker = session.cache, Ticker(session.err)
+    cache, status = session.cache, StatusLine(session.err)
     rows = {info.key: (info.id, info.size_bytes) for info in infos}
-    result = _Restored({}, {}, {})
+    result = _RestoreResult({}, {}, {})
 
     def so_far() -> str:
         return f"{len(result.back):,} of {len(rows):,} restored"
@@ -162,16 +167,18 @@ def _restore(session: Session, infos: Iterable[EntryInfo]) -> _Restored:
                         result.back if key in back else result.anew if key in there else result.gone
                     )
                     into[key] = rows[key]
-            ticker.show(so_far)
+            status.show(so_far)
     except KeyboardInterrupt:
-        ticker.clear()
+        status.clear()
         session.tell(f"At least {so_far()}; the same command goes on.")
         raise
-    ticker.clear()
+    status.clear()
     return result
 
 
-def _report(session: Session, restored: _Restored, wanted: Wanted, form: str | None) -> None:
+def _report(
+    session: Session, restored: _RestoreResult, wanted: EntryFilter, form: str | None
+) -> None:
     from llm_cache.core.units import format_size
 
     back, anew, gone = restored

@@ -80,7 +80,7 @@ def command(
     from llm_cache.cli.warming import plan as warm_plan
     from llm_cache.cli.warming import summary
 
-    asked = summary.Asked(prefix, refresh, concurrency, max_calls, max_cost)
+    asked = summary.WarmFlags(prefix, refresh, concurrency, max_calls, max_cost)
     out = session.out  # before stdout is another
     with contextlib.redirect_stdout(sys.stderr):  # what the generators print is not our data
         plan = session.cache.warm_plan(prefix=prefix)
@@ -89,14 +89,14 @@ def command(
         sets = session.cache.warm_estimate(plan, refresh=refresh)
         if not plan.items:
             session.tell(f"There is nothing to warm: {_no_set(session)}.")
-        limits = warm_plan.limits_of(sets, max_calls=max_calls, max_cost_usd=max_cost)
+        limits = warm_plan.limits_for(sets, max_calls=max_calls, max_cost_usd=max_cost)
         if dry_run:
-            warm_plan.tell_dry_run(session, sets, limits, as_json=as_json)
+            warm_plan.report_dry_run(session, sets, limits, as_json=as_json)
             return ExitCode.DONE
         warming = session.cache.warming(plan, refresh=refresh, limits=limits)
         report = warming.report
         if report.left:
-            warm_plan.tell_plan(session, sets, limits)
+            warm_plan.report_plan(session, sets, limits)
             _make(session, warming)
     if as_json:
         out.json({"schema": 1, "dry_run": False, **summary.as_json(report)})

@@ -9,7 +9,7 @@ import click
 from llm_cache.cli import completion
 from llm_cache.cli.errors import ExitCode, Failure
 from llm_cache.cli.registry import Command
-from llm_cache.cli.select.filters import Wanted, hint_if_unknown, narrowed
+from llm_cache.cli.select.filters import EntryFilter, hint_if_unknown, with_prefix
 from llm_cache.cli.select.parse import TypedParam
 from llm_cache.cli.session import Session, pass_session
 
@@ -46,7 +46,7 @@ def command(
     """  # noqa: D301 - \b is a mark of Click's
     from llm_cache.cli.select.readings import best_reading
 
-    wanted = narrowed(Wanted(), prefix)
+    wanted = with_prefix(EntryFilter(), prefix)
     typed = list(map(TypedParam.of, params))
     _refuse_twins(typed)
     why = best_reading(session.cache, prefix, typed, version)
@@ -66,7 +66,7 @@ def _fitted(screen: Screen, line: str) -> Iterator[str]:
     """A fact as it will be shown; on a terminal what does not fit goes on below, further in."""
     from llm_cache.cli.output.layout import wrap
 
-    shown = screen.words(line)
+    shown = screen.printable(line)
     if not screen.is_terminal or len(list(wrap(shown, screen.columns))) == 1:
         yield shown
         return
@@ -75,7 +75,7 @@ def _fitted(screen: Screen, line: str) -> Iterator[str]:
     yield from (GOES_ON + part for part in more)
 
 
-def _hint(session: Session, why: Why, wanted: Wanted) -> str | None:
+def _hint(session: Session, why: Why, wanted: EntryFilter) -> str | None:
     if why.nearest is not None:
         return f"llm-cache inspect {why.nearest.id} shows the nearest entry"
     if why.entry is not None:

@@ -1,1 +1,1 @@
-"""What a terminal, a pipe or a program gets to see; `screen` alone knows what a terminal can do."""
+"""Draws results for a terminal, a pipe or a program; only `screen` knows what a terminal can do."""

@@ -1,4 +1,4 @@
-"""What could be done about a cache, each with the command that does it."""
+"""Suggests maintenance of a cache, each with the command that does it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TROUBLE: Final = ("errors", "not_stored")
 
 
 class Advice(NamedTuple):
-    """What there is, and the command to see to it."""
+    """A finding, and the command that acts on it."""
 
     text: str
     command: str
@@ -34,7 +34,7 @@ class Advice(NamedTuple):
 def advice(
     stats: Mapping[str, Any], upkeep: Upkeep, *, by: str, since: str | None, has_sets: bool
 ) -> list[Advice]:
-    """What could be done about a cache of these figures, the most useful first.
+    """Suggests maintenance by the figures of a cache, the most useful first.
 
     `by` and `since` are the flags they were asked for with; `has_sets` says whether there is
     something to warm.
@@ -42,9 +42,9 @@ def advice(
     found: list[Advice] = []
     if not stats["total"]["entries"]:
         was_used = stats["since"] is not None or since is not None
-        found += _of_nothing(was_used=was_used, has_sets=has_sets)
-    found += _of_size(stats, upkeep)
-    found += _of_unused(stats["prefixes"], upkeep)
+        found += _advice_if_empty(was_used=was_used, has_sets=has_sets)
+    found += _advice_on_size(stats, upkeep)
+    found += _advice_on_unused(stats["prefixes"], upkeep)
     if by != "day" and any(stats["total"][name] for name in _TROUBLE):
         within = f" --since {shlex.quote(since)}" if since else ""
         found.append(Advice("the trouble, day by day", f"llm-cache stats --by day{within}"))
@@ -55,7 +55,7 @@ def advice(
 
 def write_advice(screen: Screen, found: Sequence[Advice]) -> None:
     """Writes advice, the commands below each other; on lines of their own where it is narrow."""
-    shown = [Advice(screen.words(each.text), screen.words(each.command)) for each in found]
+    shown = [Advice(screen.printable(each.text), screen.printable(each.command)) for each in found]
     widest = max((cell_len(each.text) for each in shown), default=0)
     room = screen.columns - len("! ") - widest - len(_GAP)
     is_wide = all(cell_len(each.command) <= room for each in shown)
@@ -67,14 +67,14 @@ def write_advice(screen: Screen, found: Sequence[Advice]) -> None:
             screen.line("  ", command)
 
 
-def _of_nothing(*, was_used: bool, has_sets: bool) -> Iterator[Advice]:
+def _advice_if_empty(*, was_used: bool, has_sets: bool) -> Iterator[Advice]:
     if not was_used:
         yield Advice("nothing is kept here; is it the right place?", "llm-cache config show")
     if has_sets:
         yield Advice("the sets of the settings are not warm", "llm-cache warm --dry-run")
 
 
-def _of_size(stats: Mapping[str, Any], upkeep: Upkeep) -> Iterator[Advice]:
+def _advice_on_size(stats: Mapping[str, Any], upkeep: Upkeep) -> Iterator[Advice]:
     if upkeep.expired is None:
         return  # one tenant's: what there is room for is an affair of all
     if upkeep.expired.entries:
@@ -84,7 +84,7 @@ def _of_size(stats: Mapping[str, Any], upkeep: Upkeep) -> Iterator[Advice]:
         yield Advice(f"{percent(share)} of max_disk is taken", "llm-cache prune --dry-run")
 
 
-def _of_unused(prefixes: Mapping[str, Mapping[str, Any]], upkeep: Upkeep) -> list[Advice]:
+def _advice_on_unused(prefixes: Mapping[str, Mapping[str, Any]], upkeep: Upkeep) -> list[Advice]:
     """The prefixes that are asked for, and have many entries that nobody asked for."""
     told = {
         prefix: number

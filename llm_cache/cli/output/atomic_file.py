@@ -1,4 +1,4 @@
-"""Writing a file that is there whole, or not at all."""
+"""Writes files atomically: to a temporary file that replaces the target."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Generator[BinaryIO]:
+def atomic_writer(path: Path) -> Generator[BinaryIO]:
     """A file, private to the user, that takes the place of `path` when the block has ended.
 
     If the block fails or is interrupted, what was at `path` stays, and nothing else is left. What
@@ -25,7 +25,7 @@ def written_whole(path: Path) -> Generator[BinaryIO]:
             with target.open("wb") as stream:
                 yield stream
         else:
-            with _beside(target) as file:
+            with _temporary(target) as file:
                 yield file
     except OSError as error:
         error.filename, error.filename2 = str(path), None
@@ -33,7 +33,7 @@ def written_whole(path: Path) -> Generator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _beside(target: Path) -> Generator[BinaryIO]:
+def _temporary(target: Path) -> Generator[BinaryIO]:
     partial = target.with_name(f".llm-cache-{secrets.token_hex(8)}.part")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -45,11 +45,11 @@ def _beside(target: Path) -> Generator[BinaryIO]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    _settle(target.parent)
+    _fsync_directory(target.parent)
 
 
-def _settle(directory: Path) -> None:
-    """Sees to it that the new name outlives a power cut, where the file system lets us."""
+def _fsync_directory(directory: Path) -> None:
+    """Makes the new name durable, where the file system supports it."""
     with contextlib.suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llm_cache.cli.output.formatting import NEVER, UNKNOWN, duration, iso, money, span
-from llm_cache.cli.output.screen import Marked, Mood, Piece
+from llm_cache.cli.output.screen import Piece, Style, Styled
 from llm_cache.cli.output.table import SAMPLE_ROWS, Column, fit
-from llm_cache.cli.output.totals import Tally
+from llm_cache.cli.output.totals import ListingTotals
 from llm_cache.core.entry import Freshness
 from llm_cache.core.units import FOREVER, format_size
 
@@ -42,14 +42,14 @@ class Row:
     def expiry(self) -> Piece:
         """`in 6d`, `never`, or what it is now if it is not fresh any more."""
         if self.state != Freshness.FRESH:
-            return Marked(self.state, Mood.EXPIRING)
+            return Styled(self.state, Style.EXPIRING)
         return NEVER if self.expires_at == FOREVER else f"in {span(self.expires_at - self.now)}"
 
     @property
     def judged(self) -> Piece:
         """`fresh`, `stale`, `fallback` or `expired`."""
         is_fresh = self.state == Freshness.FRESH
-        return Marked(self.state, Mood.FRESH if is_fresh else Mood.EXPIRING)
+        return Styled(self.state, Style.FRESH if is_fresh else Style.EXPIRING)
 
     @property
     def saved(self) -> str:
@@ -63,7 +63,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class EntryColumn:
     """A column, what it shows of an entry, and whether it is there only where it says something."""
 
     column: Column
@@ -72,37 +72,43 @@ class Field:
 
 
 _WHAT: Final = (
-    Field(Column("ID"), lambda row: row.info.id),
-    Field(Column("TENANT", least=6, spare=5), lambda row: row.info.tenant, lambda i: i.tenant),
-    Field(Column("PREFIX", least=8), lambda row: row.info.prefix),
-    Field(Column("VERSION", least=7, spare=6), lambda row: row.info.version, lambda i: i.version),
-    Field(Column("PARAMS", least=10), lambda row: row.params),
-    Field(Column("SIZE", right=True, spare=3), lambda row: format_size(row.info.size_bytes)),
-    Field(Column("AGE", right=True, spare=2), lambda row: row.age),
+    EntryColumn(Column("ID"), lambda row: row.info.id),
+    EntryColumn(
+        Column("TENANT", least=6, spare=5), lambda row: row.info.tenant, lambda i: i.tenant
+    ),
+    EntryColumn(Column("PREFIX", least=8), lambda row: row.info.prefix),
+    EntryColumn(
+        Column("VERSION", least=7, spare=6), lambda row: row.info.version, lambda i: i.version
+    ),
+    EntryColumn(Column("PARAMS", least=10), lambda row: row.params),
+    EntryColumn(Column("SIZE", right=True, spare=3), lambda row: format_size(row.info.size_bytes)),
+    EntryColumn(Column("AGE", right=True, spare=2), lambda row: row.age),
 )
-_EXPIRES: Final = Field(Column("EXPIRES", spare=1), lambda row: row.expiry)
-_HITS: Final = Field(Column("HITS", right=True, spare=4), lambda row: f"{row.info.hits:,}")
-_SAVED: Final = Field(Column("SAVED", right=True), lambda row: row.saved)
-_STATE: Final = Field(Column("STATE"), lambda row: row.judged)
-_COST: Final = Field(Column("COST", right=True), lambda row: money(row.info.cost_usd))
-_TOOK: Final = Field(Column("TOOK", right=True), lambda row: duration(row.info.generation_seconds))
+_EXPIRES: Final = EntryColumn(Column("EXPIRES", spare=1), lambda row: row.expiry)
+_HITS: Final = EntryColumn(Column("HITS", right=True, spare=4), lambda row: f"{row.info.hits:,}")
+_SAVED: Final = EntryColumn(Column("SAVED", right=True), lambda row: row.saved)
+_STATE: Final = EntryColumn(Column("STATE"), lambda row: row.judged)
+_COST: Final = EntryColumn(Column("COST", right=True), lambda row: money(row.info.cost_usd))
+_TOOK: Final = EntryColumn(
+    Column("TOOK", right=True), lambda row: duration(row.info.generation_seconds)
+)
 
-OF_ENTRIES: Final = (*_WHAT, _EXPIRES, _HITS)
-WITH_SAVINGS: Final = (*OF_ENTRIES, _SAVED)
-OF_WHAT_GOES: Final = (*_WHAT, _STATE, _HITS, _COST, _TOOK)
+ENTRY_COLUMNS: Final = (*_WHAT, _EXPIRES, _HITS)
+SAVINGS_COLUMNS: Final = (*ENTRY_COLUMNS, _SAVED)
+REMOVAL_COLUMNS: Final = (*_WHAT, _STATE, _HITS, _COST, _TOOK)
 
 
-def of_trash(
+def trash_columns(
     removed: Callable[[EntryInfo], Piece],
     is_anew: Callable[[EntryInfo], bool],
     since: Callable[[EntryInfo], Piece],
-) -> tuple[Field, ...]:
+) -> tuple[EntryColumn, ...]:
     """The columns of what is in the trash: when it came there, and what happened since."""
     return (
         *_WHAT,
         _EXPIRES,
-        Field(Column("REMOVED"), lambda row: removed(row.info)),
-        Field(Column("SINCE"), lambda row: since(row.info), is_anew),
+        EntryColumn(Column("REMOVED"), lambda row: removed(row.info)),
+        EntryColumn(Column("SINCE"), lambda row: since(row.info), is_anew),
     )
 
 
@@ -110,12 +116,12 @@ def of_trash(
 class View:
     """What a listing tells of each entry: the columns, and more values for a program than `ls`."""
 
-    fields: tuple[Field, ...] = OF_ENTRIES
+    fields: tuple[EntryColumn, ...] = ENTRY_COLUMNS
     values: Callable[[EntryInfo], tuple[object, ...]] = lambda _: ()
     json: Callable[[EntryInfo], dict[str, object]] = lambda _: {}
 
 
-AS_LS: Final = View()
+LS_VIEW: Final = View()
 
 
 def state_of(cache: LLMCache, info: EntryInfo) -> str:
@@ -129,25 +135,27 @@ def age(info: EntryInfo, now: float) -> str:
     return span(max(now - info.created_at, 0.0))
 
 
-def write(screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo], view: View = AS_LS) -> Tally:
+def write(
+    screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo], view: View = LS_VIEW
+) -> ListingTotals:
     """Writes entries as a table for a reader, or as values for a program; of none nothing."""
     coming = iter(infos)
     first = next(coming, None)
     if first is None:
-        return Tally()
+        return ListingTotals()
     write_them = write_table if screen.is_terminal else write_fields
     return write_them(screen, cache, itertools.chain([first], coming), view)
 
 
 def write_table(
-    screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo], view: View = AS_LS
-) -> Tally:
+    screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo], view: View = LS_VIEW
+) -> ListingTotals:
     """Writes a table of entries, fitted to the screen by the first of them and streamed."""
-    tally, now = Tally(), time.time()
+    totals, now = ListingTotals(), time.time()
     coming = iter(infos)
     sample = list(itertools.islice(coming, SAMPLE_ROWS))
     fields = [f for f in view.fields if f.only_if is None or any(map(f.only_if, sample))]
-    order = _most_telling_first(sample)
+    order = _most_varied_first(sample)
 
     def row(info: EntryInfo, *, named: bool) -> list[Piece]:
         params = params_text(info, order.get(info.prefix, []), named=named)
@@ -161,17 +169,17 @@ def write_table(
     if layout.is_cut("PARAMS"):
         named = False
         layout = fit(screen, titles, (row(info, named=False) for info in sample))
-    infos = tally.counting(cache, itertools.chain(sample, coming))
+    infos = totals.counting(cache, itertools.chain(sample, coming))
     layout.write(screen, (row(info, named=named) for info in infos))
-    return tally
+    return totals
 
 
 def write_fields(
-    screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo], view: View = AS_LS
-) -> Tally:
+    screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo], view: View = LS_VIEW
+) -> ListingTotals:
     """Writes entries for a program, one a line: the table's columns in full, then the state."""
-    tally = Tally()
-    for info in tally.counting(cache, infos):
+    totals = ListingTotals()
+    for info in totals.counting(cache, infos):
         expires_at = cache.expires_at(info)
         screen.fields(
             info.id,
@@ -184,7 +192,7 @@ def write_fields(
             state_of(cache, info),
             *(UNKNOWN if value is None else value for value in view.values(info)),
         )
-    return tally
+    return totals
 
 
 def write_json_lines(screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo]) -> None:
@@ -197,7 +205,7 @@ def write_json(
     screen: Screen,
     cache: LLMCache,
     infos: Iterable[EntryInfo],
-    view: View = AS_LS,
+    view: View = LS_VIEW,
     **more: object,
 ) -> None:
     """Writes one JSON document with the entries, as they come; `more` goes before them."""
@@ -264,7 +272,7 @@ def value_text(value: object) -> str:
     return text[:SHOWN_VALUE_CHARS]
 
 
-def _most_telling_first(sample: Iterable[EntryInfo]) -> dict[str, list[str]]:
+def _most_varied_first(sample: Iterable[EntryInfo]) -> dict[str, list[str]]:
     """By prefix, the names of its params, those with the most different values first."""
     seen: dict[str, dict[str, set[str]]] = {}
     for info in sample:

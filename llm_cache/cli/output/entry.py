@@ -1,4 +1,4 @@
-"""One entry as a reader sees it on a terminal."""
+"""Draws one entry for a reader on a terminal."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from llm_cache.cli.output.formatting import (
 )
 from llm_cache.cli.output.layout import cut, flow, wrap
 from llm_cache.cli.output.preview import INDENT, draw_text
-from llm_cache.cli.output.screen import Marked, Mood
+from llm_cache.cli.output.screen import Style, Styled
 from llm_cache.core.entry import Freshness
 from llm_cache.core.units import FOREVER, format_duration, format_size
 
 if TYPE_CHECKING:
-    from llm_cache.cli.output.provenance import Given, Provenance
+    from llm_cache.cli.output.provenance import Extension, Provenance
     from llm_cache.cli.output.screen import Piece, Screen
 
 VALUE_CHARS: Final = 2000
@@ -46,11 +46,11 @@ def draw(screen: Screen, shown: Provenance, value: object) -> None:
 
 
 def _draw_head(screen: Screen, shown: Provenance) -> None:
-    mood = Mood.FRESH if shown.state == Freshness.FRESH else Mood.EXPIRING
-    right: list[Piece] = [Marked(shown.state, mood), f" · {shown.entry.id}"]
+    style = Style.FRESH if shown.state == Freshness.FRESH else Style.EXPIRING
+    right: list[Piece] = [Styled(shown.state, style), f" · {shown.entry.id}"]
     taken = sum(cell_len(screen.text(piece)) for piece in right)
     room = max(screen.columns - taken - 2, 8)
-    prefix = cut(screen.words(shown.entry.prefix), room, screen=screen)
+    prefix = cut(screen.printable(shown.entry.prefix), room, screen=screen)
     screen.line(prefix, " " * (room + 2 - cell_len(prefix)), *right)
 
 
@@ -63,7 +63,7 @@ def _params(screen: Screen, shown: Provenance) -> list[str]:
         beside.append(f"(variant {entry.variant})")
     if entry.redacted:
         beside.append("(partly redacted)")
-    return [screen.words(item) for item in [*(f"{n}={t}" for n, t in items.items()), *beside]]
+    return [screen.printable(item) for item in [*(f"{n}={t}" for n, t in items.items()), *beside]]
 
 
 def _value(value: object) -> str:
@@ -88,7 +88,7 @@ def _facts(shown: Provenance) -> list[tuple[str, str, str]]:
     facts = [
         ("made", _made(shown), ""),
         (ends, _expires(shown), f"ttl {_ttl(shown)}, {shown.ttl_origin}"),
-        *map(_given, shown.given),
+        *map(_extension, shown.given),
         ("used", _used(shown), _saved(shown)),
         ("size", _size(shown), ""),
     ]
@@ -118,8 +118,8 @@ def _ttl(shown: Provenance) -> str:
     return f"{format_duration(shown.ttl)}{less}"
 
 
-def _given(given: Given) -> tuple[str, str, str]:
-    """How much longer an entry is given, and on whose word."""
+def _extension(given: Extension) -> tuple[str, str, str]:
+    """How much longer an entry is served, and by which setting."""
     until = "for ever" if given.until == FOREVER else f"until {on_the_clock(given.until)}"
     line, _, _ = given.origin.partition(" [")  # the table is that of the ttl, or [defaults]
     return given.state.value, until, f"{given.setting} {format_duration(given.seconds)}, {line}"
@@ -157,7 +157,7 @@ def _number(number: int | None) -> str:
 
 def _draw_fact(screen: Screen, label: str, left: str, right: str) -> None:
     head = f"{INDENT}{label:<10}"
-    left, right = screen.words(left), screen.words(right)
+    left, right = screen.printable(left), screen.printable(right)
     room = screen.columns - len(head)
     padded = left + " " * (_SECOND_COLUMN - len(head) - cell_len(left))
     on_one_line = [f"{start}  {right}" for start in (padded, left)]

@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them, and as a program does."""
+"""Formats numbers, durations, instants and money."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def cut(shown: str, cells: int, *, screen: Screen) -> str:
     """`shown` in at most so many cells, with an ellipsis where something is left out."""
     if len(shown) <= 8 * cells + 8 and cell_len(shown) <= cells:
         return shown
-    ellipsis = screen.words("…")
+    ellipsis = screen.printable("…")
     room = cells - len(ellipsis)
     if room <= 0:
         return ellipsis[:cells]

@@ -1,4 +1,7 @@
-"""What the library logs, as lines of ours on stderr."""
+"""Writes the library's log records to stderr, a line each.
+
+Apart from the rest of output, since importing `logging` takes longer than most of it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ def show_warnings(err: Screen) -> Callable[[], None]:
     """Shows what the library warns of from now on, one line each; returns what ends that."""
     logger = logging.getLogger("llm_cache")
     before = logger.handlers, logger.propagate
-    logger.handlers, logger.propagate = [_Lines(err)], False
+    logger.handlers, logger.propagate = [_LogLines(err)], False
 
     def end() -> None:
         logger.handlers, logger.propagate = before
@@ -23,7 +26,7 @@ def show_warnings(err: Screen) -> Callable[[], None]:
     return end
 
 
-class _Lines(logging.Handler):
+class _LogLines(logging.Handler):
     def __init__(self, err: Screen) -> None:
         super().__init__(logging.WARNING)
         self._err = err

@@ -31,7 +31,7 @@ _BOLD: Final = "\\1\x1b[1m\\2\x1b[0m"
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _Excerpt:
     """The lines of a text that are shown, and how many of its own lines they are; 0 is not one."""
 
     lines: Sequence[str]
@@ -96,10 +96,10 @@ def _head(screen: Screen, text: str) -> tuple[list[str], int]:
     head = text[:_HEAD_CHARS].split("\n")
     whole = len(head) - (len(text) > _HEAD_CHARS)
     lines = (line.removesuffix("\r").expandtabs(4) for line in head[:_HEAD_LINES])
-    return list(map(screen.words, lines)), min(whole, _HEAD_LINES)
+    return list(map(screen.printable, lines)), min(whole, _HEAD_LINES)
 
 
-def _first(source: Sequence[str], whole: int, cells: int) -> _Shown:
+def _first(source: Sequence[str], whole: int, cells: int) -> _Excerpt:
     """As many whole lines of a text as there is room for.
 
     Where the next one is so long that they are few, its beginning with them.
@@ -109,10 +109,10 @@ def _first(source: Sequence[str], whole: int, cells: int) -> _Shown:
         parts = list(islice(wrap(line, cells), PREVIEW_LINES + 1))
         if number == whole or len(lines) + len(parts) > PREVIEW_LINES:
             if len(lines) >= PREVIEW_LINES // 2:
-                return _Shown(lines, number)
-            return _Shown((lines + parts)[:PREVIEW_LINES], 0)
+                return _Excerpt(lines, number)
+            return _Excerpt((lines + parts)[:PREVIEW_LINES], 0)
         if lines or line.strip(" "):  # blank ends tell nothing
             lines += parts
     while lines and not lines[-1].strip(" "):
         lines.pop()
-    return _Shown(lines or [""], len(source))
+    return _Excerpt(lines or [""], len(source))

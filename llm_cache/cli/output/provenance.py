@@ -1,4 +1,4 @@
-"""What is known about one entry beyond itself: its ttl and who decided it, and what it saved."""
+"""Resolves what applies to an entry: its ttl and the setting it came from, and what it saved."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """Until when an entry is given though its ttl is over, by which setting, and whose that is."""
+class Extension:
+    """How long an entry is still served past its ttl, by which setting, and where that was set."""
 
     state: Freshness
     until: float
@@ -44,7 +44,7 @@ class Provenance:
     ttl_source: TtlSource
     ttl_origin: str
     expires_at: float
-    given: tuple[Given, ...]
+    given: tuple[Extension, ...]
     now: float
 
     @classmethod
@@ -61,7 +61,7 @@ class Provenance:
             ttl_source=source,
             ttl_origin=_origin(entry.prefix, "ttl", source, config),
             expires_at=expires_at,
-            given=tuple(_given(entry, policy, expires_at, config)) if ttl > 0 else (),
+            given=tuple(_extensions_of(entry, policy, expires_at, config)) if ttl > 0 else (),
             now=time.time(),
         )
 
@@ -107,8 +107,10 @@ class Provenance:
         }
 
 
-def _given(entry: Entry, policy: Policy, expires_at: float, config: CacheConfig) -> Iterator[Given]:
-    """Until when an entry is given past its ttl, in the order that comes to pass."""
+def _extensions_of(
+    entry: Entry, policy: Policy, expires_at: float, config: CacheConfig
+) -> Iterator[Extension]:
+    """How long an entry is served past its ttl, the first to end first."""
     if expires_at == FOREVER:
         return
     given_s = 0.0
@@ -118,7 +120,7 @@ def _given(entry: Entry, policy: Policy, expires_at: float, config: CacheConfig)
     ):
         if seconds > given_s:
             origin = _origin(entry.prefix, setting, source, config)
-            yield Given(state, expires_at + seconds, setting, seconds, origin)
+            yield Extension(state, expires_at + seconds, setting, seconds, origin)
             given_s = seconds
 
 

@@ -1,4 +1,4 @@
-"""What the terminal gets to see: the only module that knows what it can show.
+"""Output streams with what they can show: width, colour, encoding; escapes all text.
 
 A command hands over plain text; whatever reaches a stream has been through `printable` here, and
 colour is added afterwards. So no command can forget it, and only our own colours are escapes.
@@ -33,22 +33,22 @@ _PLAIN_GAP: Final = " "
 _TO_PLAIN: Final = str.maketrans(_PLAIN)
 
 
-class Mood(StrEnum):
-    """The three things that colour says, each also said by the word it is on."""
+class Style(StrEnum):
+    """A colour, by its ANSI code; the text it is on always says the same."""
 
     FRESH = "32"
     EXPIRING = "33"
     FAILED = "31"
 
 
-class Marked(NamedTuple):
-    """A text with a colour."""
+class Styled(NamedTuple):
+    """A text in a style."""
 
     text: str
-    mood: Mood
+    style: Style
 
 
-Piece: TypeAlias = str | Marked
+Piece: TypeAlias = str | Styled
 """Raw text of any origin; it is made printable when it is shown."""
 
 
@@ -61,7 +61,7 @@ class ColourChoice(StrEnum):
 
 
 class ReaderGoneError(Exception):
-    """Nobody reads our output any more (`| head`): there is nothing left to do."""
+    """The reader of our output has closed its end of the pipe (`| head`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,9 @@ class Screen:
 
     def text(self, piece: Piece) -> str:
         """A piece as it will be shown, without its colour."""
-        return self.words(piece.text if isinstance(piece, Marked) else piece)
+        return self.printable(piece.text if isinstance(piece, Styled) else piece)
 
-    def words(self, text: str) -> str:
+    def printable(self, text: str) -> str:
         """Any text as it will be shown."""
         shown = printable(text)
         if self.is_unicode or shown.isascii():
@@ -98,8 +98,8 @@ class Screen:
 
     def paint(self, shown: str, piece: Piece) -> str:
         """`shown`, which came from `text`, in the colour of `piece`."""
-        if self.colour and isinstance(piece, Marked) and shown:
-            return f"\x1b[{piece.mood.value}m{shown}\x1b[0m"
+        if self.colour and isinstance(piece, Styled) and shown:
+            return f"\x1b[{piece.style.value}m{shown}\x1b[0m"
         return shown
 
     def line(self, *pieces: Piece) -> None:
@@ -118,7 +118,7 @@ class Screen:
             raise ReaderGoneError from None
 
     def flush(self) -> None:
-        """Sees to it that what was written is on its way; ReaderGoneError if nobody reads it."""
+        """Flushes the stream; ReaderGoneError if nobody reads it."""
         try:
             self.stream.flush()
         except BrokenPipeError:
@@ -130,7 +130,7 @@ class Screen:
         A terminal would obey what is in it, so there it is escaped, but for line ends and tabs.
         """
         if self.is_terminal:
-            self.put(self.screenful(text))
+            self.put(self.multiline(text))
             return
         self.flush()
         try:
@@ -138,10 +138,10 @@ class Screen:
         except BrokenPipeError:
             raise ReaderGoneError from None
 
-    def screenful(self, text: str) -> str:
+    def multiline(self, text: str) -> str:
         """A text of many lines as it will be shown, with its line ends and tabs."""
         lines = text.split("\n")
-        return "\n".join("\t".join(map(self.words, line.split("\t"))) for line in lines)
+        return "\n".join("\t".join(map(self.printable, line.split("\t"))) for line in lines)
 
     def fields(self, *values: object) -> None:
         """Writes one line of tab-separated values; a tab inside a value is escaped."""

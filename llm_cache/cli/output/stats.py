@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from llm_cache.api.stats import hit_rate
 from llm_cache.cli.output.formatting import UNKNOWN, counted, duration, entries, money, percent
 from llm_cache.cli.output.layout import flow
-from llm_cache.cli.output.screen import Marked, Mood, bar, sparkline
+from llm_cache.cli.output.screen import Style, Styled, bar, sparkline
 from llm_cache.cli.output.table import GAP, SAMPLE_ROWS, Column, write_table
 from llm_cache.core.units import format_size
 
@@ -52,7 +52,7 @@ def draw(screen: Screen, stats: Counts, *, by: str) -> None:
 def _draw_places(screen: Screen, stats: Counts) -> None:
     disk = f"{format_size(stats['disk_bytes'])} of {format_size(stats['max_disk'])}"
     facts = [entries(stats["total"]["entries"]), disk, _nearby(stats["cache_dir"])]
-    for line in flow(map(screen.words, facts), screen.columns, gap=_GAP):
+    for line in flow(map(screen.printable, facts), screen.columns, gap=_GAP):
         screen.line(line)
 
 
@@ -149,13 +149,13 @@ def _draw_trouble(screen: Screen, total: Counts) -> None:
         why = ", ".join(f"{times:,} {why}" for why, times in total["not_stored_because"].items())
         kept = counted(total["not_stored"], "value not kept", "values not kept")
         told.append(f"{kept}: {why}" if why else kept)
-    _draw_figures(screen, Marked("trouble", Mood.FAILED), told)
+    _draw_figures(screen, Styled("trouble", Style.FAILED), told)
 
 
 def _draw_figures(screen: Screen, label: Piece, figures: Iterable[str]) -> None:
     """Draws figures beside their label, on as many lines as they take; none for none."""
     head: Piece = label
-    for line in flow(map(screen.words, figures), screen.columns - LABEL, gap=_GAP):
+    for line in flow(map(screen.printable, figures), screen.columns - LABEL, gap=_GAP):
         screen.line(head, " " * (LABEL - len(screen.text(head))), line)
         head = ""
 
@@ -176,7 +176,7 @@ def _nearby(directory: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Field:
+class _StatsColumn:
     """A column, and what it shows of some counts: a bar where `cell` is None.
 
     Where it says nothing by `only_if` of any of them, it is left out.
@@ -187,22 +187,24 @@ class _Field:
     only_if: Callable[[Counts], object] | None = None
 
 
-def _trouble(title: str, name: str) -> _Field:
-    return _Field(
+def _trouble(title: str, name: str) -> _StatsColumn:
+    return _StatsColumn(
         Column(title, right=True, spare=1), lambda c: f"{c[name]:,}", lambda c: bool(c[name])
     )
 
 
-_RATE: Final = _Field(Column("HIT RATE"), None)
-_ENTRIES: Final = _Field(Column("ENTRIES", right=True), lambda c: f"{c['entries']:,}")
-_SIZE: Final = _Field(Column("SIZE", right=True, spare=3), lambda c: format_size(c["size_bytes"]))
-_HITS: Final = _Field(
+_RATE: Final = _StatsColumn(Column("HIT RATE"), None)
+_ENTRIES: Final = _StatsColumn(Column("ENTRIES", right=True), lambda c: f"{c['entries']:,}")
+_SIZE: Final = _StatsColumn(
+    Column("SIZE", right=True, spare=3), lambda c: format_size(c["size_bytes"])
+)
+_HITS: Final = _StatsColumn(
     Column("HITS", right=True, spare=4), lambda c: f"{c['hits'] + c['stale_hits']:,}"
 )
-_MISSES: Final = _Field(Column("MISSES", right=True, spare=3), lambda c: f"{c['misses']:,}")
-_GENERATED: Final = _Field(Column("GENERATED", right=True), lambda c: f"{c['generations']:,}")
-_TOOK: Final = _Field(Column("TOOK", right=True, spare=4), lambda c: seconds(c, saved=False))
-_TOKENS: Final = _Field(
+_MISSES: Final = _StatsColumn(Column("MISSES", right=True, spare=3), lambda c: f"{c['misses']:,}")
+_GENERATED: Final = _StatsColumn(Column("GENERATED", right=True), lambda c: f"{c['generations']:,}")
+_TOOK: Final = _StatsColumn(Column("TOOK", right=True, spare=4), lambda c: seconds(c, saved=False))
+_TOKENS: Final = _StatsColumn(
     Column("TOKENS IN / OUT", right=True, spare=5),
     lambda c: f"{c['input_tokens']:,} / {c['output_tokens']:,}",
     lambda c: c["input_tokens"] or c["output_tokens"],
@@ -249,20 +251,22 @@ def seconds(counts: Counts, *, saved: bool) -> str:
     return duration(took) if took else UNKNOWN
 
 
-def _money(title: str, rows: Mapping[str, Counts], *, saved: bool) -> _Field:
+def _money(title: str, rows: Mapping[str, Counts], *, saved: bool) -> _StatsColumn:
     """A column of dollars, or of time where no price is known."""
     is_priced = any(dollars(counts, saved=saved) != UNKNOWN for counts in rows.values())
     told = dollars if is_priced else seconds
-    return _Field(Column(title, right=True, spare=2), lambda c: told(c, saved=saved))
+    return _StatsColumn(Column(title, right=True, spare=2), lambda c: told(c, saved=saved))
 
 
-def _write(screen: Screen, first: str, fields: list[_Field], rows: Mapping[str, Counts]) -> None:
+def _write(
+    screen: Screen, first: str, fields: list[_StatsColumn], rows: Mapping[str, Counts]
+) -> None:
     told = [
         field for field in fields if field.only_if is None or any(map(field.only_if, rows.values()))
     ]
     cells = _room_for_bar(screen, first, told, rows)
 
-    def cell(field: _Field, counts: Counts) -> str:
+    def cell(field: _StatsColumn, counts: Counts) -> str:
         return _rate(screen, counts, cells) if field.cell is None else field.cell(counts)
 
     write_table(
@@ -273,11 +277,11 @@ def _write(screen: Screen, first: str, fields: list[_Field], rows: Mapping[str, 
 
 
 def _room_for_bar(
-    screen: Screen, first: str, fields: list[_Field], rows: Mapping[str, Counts]
+    screen: Screen, first: str, fields: list[_StatsColumn], rows: Mapping[str, Counts]
 ) -> int:
     """How long a bar may be, so that all the other columns fit beside it."""
     sample = list(rows.items())[:SAMPLE_ROWS]
-    widths = [max(len(first), *(cell_len(screen.words(name)) for name, _ in sample))]
+    widths = [max(len(first), *(cell_len(screen.printable(name)) for name, _ in sample))]
     for field in fields:
         if field.cell is not None:
             texts = map(field.cell, (counts for _, counts in sample))

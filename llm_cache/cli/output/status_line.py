@@ -1,4 +1,4 @@
-"""A count kept up to date on a terminal while something long goes on."""
+"""A status line that is updated in place on a terminal during long work."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ QUIET_S: Final = 1.0
 EVERY_S: Final = 0.2
 
 
-class Ticker:
-    """Shows how far something is, on a line that it writes over; nothing off a terminal."""
+class StatusLine:
+    """Shows progress on a line that is overwritten; writes nothing off a terminal."""
 
     def __init__(self, screen: Screen, clock: Callable[[], float] = time.monotonic) -> None:
         self._screen: Final = screen
@@ -30,13 +30,13 @@ class Ticker:
         if self._is_silent or self._clock() < self._next_at:
             return
         self._next_at = self._clock() + EVERY_S
-        text = self._screen.words(words())[: self._screen.columns - 1]
+        text = self._screen.printable(words())[: self._screen.columns - 1]
         self._screen.put("\r" + text.ljust(self._shown_cells))
         self._screen.flush()
         self._shown_cells = len(text)
 
     def clear(self) -> None:
-        """Takes it away, so that a line can be written in its place."""
+        """Erases the line, so that another can be written in its place."""
         if self._shown_cells:
             self._screen.put("\r" + " " * self._shown_cells + "\r")
             self._screen.flush()

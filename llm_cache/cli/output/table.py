@@ -1,4 +1,4 @@
-"""Tables laid out by hand: a Rich table of 10,000 rows takes seconds, and cannot be streamed."""
+"""Streams tables fitted to the terminal; a Rich table of 10,000 rows takes seconds."""
 
 from __future__ import annotations
 

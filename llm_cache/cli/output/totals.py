@@ -1,4 +1,4 @@
-"""The sum of what was listed."""
+"""Sums up the entries of a listing."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Tally:
-    """What was listed, for the line below it."""
+class ListingTotals:
+    """Sums of the entries listed, for the line below them."""
 
     entries: int = 0
     size_bytes: int = 0

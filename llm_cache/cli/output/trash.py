@@ -1,4 +1,4 @@
-"""What is in the trash, as it is listed: with when it came there, and whether it can come back."""
+"""Lists the trash: when each entry was removed, and whether it can be restored."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from llm_cache.cli.interrupts import batches
-from llm_cache.cli.output.entries import View, of_trash
+from llm_cache.cli.output.entries import View, trash_columns
 from llm_cache.cli.output.formatting import UNKNOWN, iso, span
-from llm_cache.cli.output.screen import Marked, Mood, Piece
+from llm_cache.cli.output.screen import Piece, Style, Styled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from llm_cache.store.records import Trashed
 
 
-class _Fate(NamedTuple):
+class _TrashState(NamedTuple):
     removed_at: float
     is_anew: bool
 
 
-class InTrash:
-    """Entries of the trash that were looked at, and what is known of each beyond itself."""
+class TrashListing:
+    """Entries of the trash, each with when it was removed and whether it was regenerated since."""
 
     def __init__(self, cache: LLMCache) -> None:
         self._cache = cache
-        self._fates: dict[bytes, _Fate] = {}
+        self._fates: dict[bytes, _TrashState] = {}
         self._now = time.time()
         self.anew = 0
         """How many of them were made anew since, and so cannot come back."""
@@ -39,14 +39,14 @@ class InTrash:
             there = {info.key for info in self._cache.entries(keys=[t.entry.key for t in some])}
             self.anew += len(there)
             for info, removed_at in some:
-                self._fates[info.key] = _Fate(removed_at, info.key in there)
+                self._fates[info.key] = _TrashState(removed_at, info.key in there)
                 yield info
 
     @property
     def view(self) -> View:
         """What a listing tells of them."""
         return View(
-            fields=of_trash(self._removed, self._is_anew, self._since),
+            fields=trash_columns(self._removed, self._is_anew, self._since),
             values=lambda info: (self._removed_iso(info), self._since_text(info)),
             json=lambda info: {
                 "removed_at": iso(self._fates[info.key].removed_at),
@@ -67,4 +67,4 @@ class InTrash:
         return "made anew" if self._is_anew(info) else "nothing"
 
     def _since(self, info: EntryInfo) -> Piece:
-        return Marked(self._since_text(info), Mood.EXPIRING) if self._is_anew(info) else ""
+        return Styled(self._since_text(info), Style.EXPIRING) if self._is_anew(info) else ""

@@ -1,1 +1,1 @@
-"""Which entries a command is about: flags, ids and params as they are typed."""
+"""Selects the entries of a command: parses flags, ids and params, and finds the entries."""

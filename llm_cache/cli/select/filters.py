@@ -1,4 +1,4 @@
-"""Which entries a command is about: the same flags wherever entries are chosen."""
+"""Filters entries by the flags that all commands share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from llm_cache.api.cache import LLMCache
-    from llm_cache.cli.select.order import Order
+    from llm_cache.cli.select.order import SortOrder
     from llm_cache.cli.select.parse import TypedParam
     from llm_cache.core.entry import EntryInfo
 
@@ -25,8 +25,8 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """The entries a user chose; every field that is set narrows it.
+class EntryFilter:
+    """A filter of entries; every field that is set narrows it.
 
     `words` is what the flags say, for a reader. Instants are epoch seconds, sizes bytes.
     """
@@ -45,13 +45,13 @@ class Wanted:
 
     @property
     def is_everything(self) -> bool:
-        """Whether nothing was narrowed down."""
+        """Whether nothing was with_prefix down."""
         return self.prefix is None and self.prefix_start is None and not self.is_filtered
 
     @property
     def is_filtered(self) -> bool:
-        """Whether more than a prefix was said."""
-        return replace(self, prefix=None, prefix_start=None) != Wanted()
+        """Whether anything but a prefix was given."""
+        return replace(self, prefix=None, prefix_start=None) != EntryFilter()
 
     @property
     def prefix_typed(self) -> str | None:
@@ -131,7 +131,7 @@ _NAMES: Final = (
 
 
 def selection_flags(command: F) -> F:
-    """Gives a command the flags that choose entries; what they say is its `wanted`."""
+    """Adds the flags that filter entries to a command, which gets them as `wanted`."""
 
     @functools.wraps(command)
     def with_wanted(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever Click passes on
@@ -143,7 +143,7 @@ def selection_flags(command: F) -> F:
     return with_wanted  # type: ignore[return-value]  # Click keeps what it decorates callable
 
 
-def narrowed(wanted: Wanted, prefix: str | None) -> Wanted:
+def with_prefix(wanted: EntryFilter, prefix: str | None) -> EntryFilter:
     """`wanted`, with the prefix that was given as an argument instead of a flag.
 
     Raises:
@@ -163,7 +163,11 @@ def narrowed(wanted: Wanted, prefix: str | None) -> Wanted:
 
 
 def entries(
-    cache: LLMCache, wanted: Wanted, *, order: Order | None = None, limit: int | None = None
+    cache: LLMCache,
+    wanted: EntryFilter,
+    *,
+    order: SortOrder | None = None,
+    limit: int | None = None,
 ) -> Iterator[EntryInfo]:
     """The chosen entries by prefix, newest first, or in another order; read as they are taken."""
     if order is None and not wanted.is_filtered and wanted.prefix_start is None:
@@ -172,7 +176,9 @@ def entries(
     return islice(found, limit) if order is None else order.sort(cache, found, limit)
 
 
-def matching(cache: LLMCache, wanted: Wanted, infos: Iterable[EntryInfo]) -> Iterator[EntryInfo]:
+def matching(
+    cache: LLMCache, wanted: EntryFilter, infos: Iterable[EntryInfo]
+) -> Iterator[EntryInfo]:
     """Those of some entries that are wanted; their prefixes were looked at before."""
     from llm_cache.cli.output.entries import state_of
 
@@ -181,7 +187,7 @@ def matching(cache: LLMCache, wanted: Wanted, infos: Iterable[EntryInfo]) -> Ite
             yield info
 
 
-def _of_prefixes(cache: LLMCache, wanted: Wanted) -> Iterator[EntryInfo]:
+def _of_prefixes(cache: LLMCache, wanted: EntryFilter) -> Iterator[EntryInfo]:
     if wanted.prefix_start is None:
         yield from cache.entries(wanted.prefix)
         return
@@ -190,8 +196,8 @@ def _of_prefixes(cache: LLMCache, wanted: Wanted) -> Iterator[EntryInfo]:
             yield from cache.entries(prefix)
 
 
-def hint_if_unknown(cache: LLMCache, wanted: Wanted) -> str | None:
-    """A hint for who chose a prefix that nothing is kept under."""
+def hint_if_unknown(cache: LLMCache, wanted: EntryFilter) -> str | None:
+    """A hint if nothing is stored under the prefix that was chosen."""
     if wanted.prefix_typed is None:
         return None
     counts = cache.get_stats()["prefixes"]
@@ -200,8 +206,8 @@ def hint_if_unknown(cache: LLMCache, wanted: Wanted) -> str | None:
     return did_you_mean_prefix(wanted, [name for name in counts if counts[name]["entries"]])
 
 
-def did_you_mean_prefix(wanted: Wanted, known: Iterable[str]) -> str | None:
-    """A hint for who mistyped a prefix, or the beginning of one, of those `known`."""
+def did_you_mean_prefix(wanted: EntryFilter, known: Iterable[str]) -> str | None:
+    """A hint with the known prefix, or beginning of one, that was probably meant."""
     names, exact, start = set(known), wanted.prefix, wanted.prefix_start
     if exact is not None and exact not in names:
         longer = any(name.startswith(exact) for name in names)
@@ -224,7 +230,7 @@ def _wanted(  # noqa: PLR0913 - one for each flag
     unused_for: tuple[str, ...],
     unused: bool,
     larger_than: tuple[str, ...],
-) -> Wanted:
+) -> EntryFilter:
     states = {
         **({"fresh": "fresh"} if fresh else {}),
         **({"stale": "stale", "fallback": "stale"} if stale else {}),
@@ -241,7 +247,7 @@ def _wanted(  # noqa: PLR0913 - one for each flag
         *(f"larger than {size}" for size in larger_than),
     )
     exact, start = (None, None) if of_prefix is None else parse.prefix_of(of_prefix)
-    return Wanted(
+    return EntryFilter(
         prefix=exact,
         prefix_start=start,
         params=parse.params(params),

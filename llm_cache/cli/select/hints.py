@@ -1,4 +1,4 @@
-"""What to tell who chose entries and found none: what may have been meant."""
+"""Suggests what may have been meant where a filter matches nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from llm_cache.cli.errors import did_you_mean
 from llm_cache.cli.output.entries import params_of
-from llm_cache.cli.select.filters import Wanted, did_you_mean_prefix, entries, hint_if_unknown
+from llm_cache.cli.select.filters import EntryFilter, did_you_mean_prefix, entries, hint_if_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from llm_cache.api.cache import LLMCache
     from llm_cache.core.entry import EntryInfo
 
-LOOKED_AT: Final = 1000
+SAMPLE_ENTRIES: Final = 1000
 
 
-def hint_in_cache(cache: LLMCache, wanted: Wanted) -> str | None:
-    """A hint for who chose entries of the cache and found none."""
-    of_prefix = Wanted(prefix=wanted.prefix, prefix_start=wanted.prefix_start)
+def hint_in_cache(cache: LLMCache, wanted: EntryFilter) -> str | None:
+    """A hint where no entry of the cache matches."""
+    of_prefix = EntryFilter(prefix=wanted.prefix, prefix_start=wanted.prefix_start)
     return hint_if_unknown(cache, wanted) or _hint(wanted, entries(cache, of_prefix))
 
 
-def hint_among(infos: Iterable[EntryInfo], wanted: Wanted) -> str | None:
-    """A hint for who chose some of these entries, be their prefix any, and found none."""
-    there = list(islice(infos, LOOKED_AT))
+def hint_among(infos: Iterable[EntryInfo], wanted: EntryFilter) -> str | None:
+    """A hint where none of these entries, of any prefix, matches."""
+    there = list(islice(infos, SAMPLE_ENTRIES))
     known = {info.prefix for info in there}
     return did_you_mean_prefix(wanted, known) or _hint(wanted, filter(wanted.is_of_prefix, there))
 
 
-def _hint(wanted: Wanted, infos: Iterable[EntryInfo]) -> str | None:
-    sample = list(islice(infos, LOOKED_AT))
+def _hint(wanted: EntryFilter, infos: Iterable[EntryInfo]) -> str | None:
+    sample = list(islice(infos, SAMPLE_ENTRIES))
     return (
         _of_params(wanted, sample)
         or _of_text("model", wanted.model, (info.model for info in sample))
@@ -40,7 +40,7 @@ def _hint(wanted: Wanted, infos: Iterable[EntryInfo]) -> str | None:
     )
 
 
-def _of_params(wanted: Wanted, sample: list[EntryInfo]) -> str | None:
+def _of_params(wanted: EntryFilter, sample: list[EntryInfo]) -> str | None:
     names = {name for info in sample for name in params_of(info)}
     for param in wanted.params:
         if names and param.name not in names:

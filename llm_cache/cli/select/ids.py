@@ -77,14 +77,14 @@ def find_trashed(cache: LLMCache, typed: Iterable[str]) -> tuple[list[Trashed], 
     return [removed[info.key] for info in infos], missing
 
 
-def not_there(missing: list[str], *, where: str = "", hint: str | None = None) -> Failure:
+def no_such_entry(missing: list[str], *, where: str = "", hint: str | None = None) -> Failure:
     """What is said of ids that no entry has."""
     ids = ", ".join(f"'{one}'" for one in missing[:CANDIDATES_SHOWN])
     more = len(missing) - CANDIDATES_SHOWN
     return Failure(
         message=f"no entry{where} has the id {ids}" + (f" and {more:,} more" if more > 0 else ""),
         hint=hint or f"llm-cache {'restore' if where else 'ls'} shows what is there",
-        code=ExitCode.NOT_THERE,
+        code=ExitCode.NOT_FOUND,
     )
 
 

@@ -1,4 +1,4 @@
-"""In which order entries are listed, where it is not by prefix and newest first."""
+"""Sorts entries by a figure, for `--sort`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _DESCENDING: Final = {"asc": False, "desc": True}
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """An order by one figure of the entries."""
+class SortOrder:
+    """A sort order by one figure of the entries."""
 
     by: str
     is_descending: bool
@@ -49,7 +49,7 @@ class Order:
             yield from (there[key] for key in keys if key in there)
 
 
-def _to_order(_ctx: click.Context, _param: click.Parameter, typed: str | None) -> Order | None:
+def _to_order(_ctx: click.Context, _param: click.Parameter, typed: str | None) -> SortOrder | None:
     if typed is None:
         return None
     by, mark, direction = typed.partition(":")
@@ -58,7 +58,7 @@ def _to_order(_ctx: click.Context, _param: click.Parameter, typed: str | None) -
         hint = did_you_mean(wrong, known) or f"sort by {', '.join(_FIGURES)}; then :asc or :desc"
         message = f"--sort {typed}: there is no '{wrong}'"
         raise Failure(message=message, hint=hint, code=ExitCode.USAGE)
-    return Order(by, _DESCENDING.get(direction, _FIGURES[by][1]))
+    return SortOrder(by, _DESCENDING.get(direction, _FIGURES[by][1]))
 
 
 def _known_orders(_ctx: click.Context, _param: click.Parameter, typed: str) -> list[str]:

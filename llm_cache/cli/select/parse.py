@@ -58,7 +58,7 @@ class TypedParam:
         """Whether these params have it, with one of the values and the type of that."""
         return self.name in params and _exact(params[self.name]) in self._meant
 
-    def narrowed(self, other: TypedParam) -> TypedParam | None:
+    def with_prefix(self, other: TypedParam) -> TypedParam | None:
         """What both say of one param; None if nothing can be both."""
         values = tuple(value for value in self.values if _exact(value) in other._meant)
         narrower = min(self, other, key=lambda param: len(param.values))
@@ -146,7 +146,7 @@ def params(typed: Iterable[str]) -> tuple[TypedParam, ...]:
     found: dict[str, TypedParam] = {}
     for param in map(TypedParam.of, typed):
         before = found.get(param.name)
-        both = param if before is None else before.narrowed(param)
+        both = param if before is None else before.with_prefix(param)
         if before is not None and both is None:
             raise Failure(
                 message=f"'{before.typed}' and '{param.typed}' cannot both be true",

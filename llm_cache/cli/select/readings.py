@@ -37,7 +37,7 @@ VERSIONS_AT_MOST: Final = 20
 def best_reading(
     cache: LLMCache, prefix: str, params: list[TypedParam], version: str | None
 ) -> Why:
-    """What is true of the reading that comes nearest to what is there."""
+    """Explains the reading of the params that comes nearest to a stored entry."""
     asker = CanonicalRequests(cache, prefix)
     plain = plain_readings(params)
     only = _versions_asked_for(cache, prefix) if version is None else [version]
@@ -63,7 +63,7 @@ def _nearest(
     params: list[TypedParam],
     plain: list[Canonical],
     version: str,
-    stored: Stored,
+    stored: StoredReadings,
 ) -> Why:
     """Of readings that nothing is stored for, the one that most is known of and that differs least.
 
@@ -97,7 +97,7 @@ def _versions_there(cache: LLMCache, prefix: str) -> list[str]:
 
 
 @dataclass(slots=True)
-class Stored:
+class StoredReadings:
     """What is stored under a prefix that the words may stand for, beside plain JSON.
 
     `requests` are those of entries that have exactly these params; `values` is, by param, the
@@ -124,16 +124,16 @@ def stored_readings(
     params: Collection[TypedParam],
     tenant: str,
     versions: Collection[str],
-) -> Stored:
+) -> StoredReadings:
     """What entries of a tenant are shown by these words; of any version if none is named."""
-    found = Stored()
+    found = StoredReadings()
     for info in cache.entries(prefix, tenant=tenant):
         if _MARK in info.params_json and not (versions and info.version not in versions):
             _look_at(info, params, found)
     return found
 
 
-def _look_at(info: EntryInfo, params: Collection[TypedParam], found: Stored) -> None:
+def _look_at(info: EntryInfo, params: Collection[TypedParam], found: StoredReadings) -> None:
     shown, there = _params_of(info)
     is_whole = len(shown) == len(params)
     choices: dict[str, list[Any]] = {}
@@ -174,7 +174,7 @@ def _of_entry(info: EntryInfo, choices: dict[str, list[Any]]) -> Iterator[Canoni
 
 
 def nearest_reading(
-    params: Iterable[TypedParam], nearest: EntryInfo | None, stored: Stored
+    params: Iterable[TypedParam], nearest: EntryInfo | None, stored: StoredReadings
 ) -> Canonical:
     """The words as an entry has them: its own values, else stored ones, else its kinds."""
     shown, theirs = ({}, {}) if nearest is None else _params_of(nearest)

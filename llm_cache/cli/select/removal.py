@@ -1,4 +1,4 @@
-"""What is to be removed: exactly some entries, or whatever has a prefix when it happens."""
+"""Removes entries: exactly those listed, or a whole prefix at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from llm_cache.cli.interrupts import batches, defer_interrupts
-from llm_cache.cli.output.status_line import Ticker
+from llm_cache.cli.output.status_line import StatusLine
 from llm_cache.store.records import Removed
 
 if TYPE_CHECKING:
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 SHOWN_BEFORE_ASKING: Final = 20
 
 
-class Removal(NamedTuple):
-    """What became of it: how much went, its ids, and how many stayed that were made anew."""
+class RemovalResult(NamedTuple):
+    """What was removed, its ids, and how many entries stayed since they were regenerated."""
 
     removed: Removed
     ids: list[str]
     stayed: int = 0
 
 
-class Chosen(Protocol):
-    """What is to go."""
+class RemovalTarget(Protocol):
+    """Entries that are going to be removed."""
 
     @property
     def entries(self) -> int:
@@ -45,13 +45,13 @@ class Chosen(Protocol):
         """The first of them, to be shown."""
         ...
 
-    def remove(self, *, keep: bool, with_ids: bool) -> Removal:
+    def remove(self, *, keep: bool, with_ids: bool) -> RemovalResult:
         """Removes them; `keep` moves them to the trash."""
         ...
 
 
-class Rows:
-    """Exactly some entries, as they are now: one that is made anew meanwhile stays."""
+class ListedEntries:
+    """Exactly these entries, as they are now: one that is regenerated meanwhile stays."""
 
     def __init__(self, session: Session, infos: Iterable[EntryInfo]) -> None:
         self._session = session
@@ -69,9 +69,9 @@ class Rows:
         """How many they are."""
         return len(self._made_at)
 
-    def remove(self, *, keep: bool, with_ids: bool) -> Removal:
+    def remove(self, *, keep: bool, with_ids: bool) -> RemovalResult:
         """Removes those that are still as they were; `keep` moves them to the trash."""
-        cache, ticker = self._session.cache, Ticker(self._session.err)
+        cache, status = self._session.cache, StatusLine(self._session.err)
         freed: list[Group] = []
         ids: list[str] = []
         done = stayed = 0
@@ -84,20 +84,20 @@ class Rows:
                     done += len(same)
                 stayed += len(there) - len(same)
                 ids += [info.id for info in same] if with_ids else []
-                ticker.show(partial(self._so_far, done))
+                status.show(partial(self._so_far, done))
         except KeyboardInterrupt:
-            ticker.clear()
+            status.clear()
             self._session.tell(self._so_far(done))
             raise
-        ticker.clear()
-        return Removal(Removed(freed), ids, stayed)
+        status.clear()
+        return RemovalResult(Removed(freed), ids, stayed)
 
     def _so_far(self, done: int) -> str:
         return f"{done:,} of {self.entries:,} removed"
 
 
-class OfPrefix:
-    """Whatever is of a prefix, and of the session's tenant, when it happens."""
+class WholePrefix:
+    """All entries of a prefix, and of the session's tenant, at the time of the removal."""
 
     def __init__(self, session: Session, prefix: str) -> None:
         self._cache = session.cache
@@ -111,8 +111,8 @@ class OfPrefix:
         """The newest of them."""
         return list(self._cache.entries(self._prefix, limit=SHOWN_BEFORE_ASKING))
 
-    def remove(self, *, keep: bool, with_ids: bool) -> Removal:
+    def remove(self, *, keep: bool, with_ids: bool) -> RemovalResult:
         """Removes them; `keep` moves them to the trash. The ids are those of just before."""
         ids = [info.id for info in self._cache.entries(self._prefix)] if with_ids else []
         # Also where nothing is listed: an answer that is being made now must not be kept either.
-        return Removal(self._cache.invalidate_prefix(self._prefix, keep=keep), ids)
+        return RemovalResult(self._cache.invalidate_prefix(self._prefix, keep=keep), ids)

@@ -1,4 +1,4 @@
-"""What `warm` is going to do, or would do: the plan, set by set, with about what it takes."""
+"""Shows the plan of `warm`, set by set, with the estimated time and cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATES: Final = ("fresh", "stale", "expired", "missing")
 _NUMBERS: Final = ("prefix", *STATES, "to_make", "model", "seconds", "cost_usd")
 
 
-def limits_of(
+def limits_for(
     sets: Iterable[Outlook], *, max_calls: int | None, max_cost_usd: float | None
 ) -> Limits:
     """The limits that were asked for.
@@ -42,10 +42,10 @@ def limits_of(
     return Limits(max_calls=max_calls, max_cost_usd=max_cost_usd, expected_usd=expected)
 
 
-def tell_dry_run(
+def report_dry_run(
     session: Session, sets: Sequence[Outlook], limits: Limits, *, as_json: bool
 ) -> None:
-    """Tells what would be made; nothing is called."""
+    """Shows what would be generated; nothing is called."""
     if as_json:
         to_make = sum(one.to_make for one in sets)
         rows = [{name: getattr(one, name) for name in _NUMBERS} for one in sets]
@@ -67,8 +67,8 @@ def tell_dry_run(
     session.tell(f"Would make {_task(sets)} Nothing was called.")
 
 
-def tell_plan(session: Session, sets: Sequence[Outlook], limits: Limits) -> None:
-    """Tells what is going to be made, before it is."""
+def report_plan(session: Session, sets: Sequence[Outlook], limits: Limits) -> None:
+    """Shows what is going to be generated, before it is."""
     _tell_head(session, sets)
     if session.err.is_terminal:
         _write_table(session.err, sets)

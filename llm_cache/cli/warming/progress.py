@@ -1,4 +1,4 @@
-"""Showing how far `warm` has come: live bars on a terminal, a line for each item off it."""
+"""Shows the progress of `warm`: live bars on a terminal, a line for each item off it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from llm_cache.cli.output.entries import value_text
 from llm_cache.cli.output.formatting import duration
 from llm_cache.cli.output.layout import cut
 from llm_cache.cli.output.log_lines import show_warnings
-from llm_cache.cli.output.screen import Marked, Mood, bar
+from llm_cache.cli.output.screen import Style, Styled, bar
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -64,7 +64,7 @@ def _write_line(screen: Screen, report: WarmReport, event: WarmEvent) -> None:
         case "found":
             screen.line(f"{place}found{name}: another made it")
         case "failed":
-            failed = Marked("failed", Mood.FAILED)
+            failed = Styled("failed", Style.FAILED)
             screen.line(place, failed, f"{name}: {error_text(event.error)}")
         case _:
             return
@@ -112,9 +112,9 @@ def _set_line(screen: Screen, report: WarmReport, one: SetReport, seconds: float
     """One set: its name, its bar, how many are done, and what is being made."""
     from rich.text import Text
 
-    widest = max(cell_len(screen.words(each.prefix)) for each in report.sets)
+    widest = max(cell_len(screen.printable(each.prefix)) for each in report.sets)
     name_cells = min(widest, WIDEST_NAME)
-    name = cut(screen.words(one.prefix), name_cells, screen=screen)
+    name = cut(screen.printable(one.prefix), name_cells, screen=screen)
     digits = max(len(f"{each.total:,}") for each in report.sets)
     line = Text(no_wrap=True, overflow="crop")
     line.append(name + " " * (name_cells - cell_len(name)))
@@ -129,7 +129,7 @@ def _set_line(screen: Screen, report: WarmReport, one: SetReport, seconds: float
         line.append("  ")
         current = params_name(next(iter(one.under_way.values())))
         room = screen.columns - cell_len(line.plain) - 1
-        line.append(cut(screen.words(current), max(room, 1), screen=screen))
+        line.append(cut(screen.printable(current), max(room, 1), screen=screen))
     return line
 
 

@@ -1,4 +1,4 @@
-"""What became of a `warm`: how much is warm now, what failed, and how to go on."""
+"""Shows the result of `warm`: how much is warm now, what failed, and how to go on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from llm_cache.cli.output.formatting import counted, duration, entries, money
 from llm_cache.cli.output.layout import cut, wrap
-from llm_cache.cli.output.screen import Marked, Mood
+from llm_cache.cli.output.screen import Style, Styled
 from llm_cache.cli.warming.progress import error_text, params_name
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ _INDENT: Final = "    "
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What the flags say."""
+class WarmFlags:
+    """The flags of `llm-cache warm`."""
 
     prefix: str | None
     refresh: bool
@@ -33,7 +33,7 @@ class Asked:
     max_cost: float | None
 
     def flags(self) -> list[str]:
-        """What has to be typed for the same."""
+        """The flags as words of a command line."""
         said = {
             "--prefix": self.prefix,
             "--concurrency": self.concurrency,
@@ -45,19 +45,19 @@ class Asked:
         return [*words, *(["--refresh"] if self.refresh else [])]
 
 
-def tell(session: Session, report: WarmReport, asked: Asked) -> None:
-    """Tells it on stderr."""
+def tell(session: Session, report: WarmReport, asked: WarmFlags) -> None:
+    """Writes the result to stderr."""
     were = "was" if report.fresh == 1 else "were"
     parts = [f"{report.fresh:,} {were} fresh"] if report.fresh else []
     if report.made:
         parts.append(f"{report.made:,} made in {duration(report.seconds)}{_cost(report)}")
     told = f": {', '.join(parts)}" if parts else ""
     are = "entry is" if report.total == 1 else "entries are"
-    sign = Marked("✓", Mood.FRESH) if report.warm else Marked("✗", Mood.FAILED)
+    sign = Styled("✓", Style.FRESH) if report.warm else Styled("✗", Style.FAILED)
     session.err.line(sign, f" {report.warm:,} of {report.total:,} {are} warm{told}")
     _tell_failures(session, report, asked)
     if report.stopped == "interrupted":
-        session.err.line(Marked("interrupted:", Mood.FAILED), " what was made is kept")
+        session.err.line(Styled("interrupted:", Style.FAILED), " what was made is kept")
         session.tell(f"hint: go on with: {_again(session, asked)}")
     elif report.stopped is not None:
         _tell_stop(session, report, asked)
@@ -102,7 +102,7 @@ def _cost(report: WarmReport) -> str:
     return f" for {least}{money(report.cost_usd)}"
 
 
-def _tell_failures(session: Session, report: WarmReport, asked: Asked) -> None:
+def _tell_failures(session: Session, report: WarmReport, asked: WarmFlags) -> None:
     for failure in report.failures[:FAILURES_SHOWN]:
         _tell_failure(session.err, failure)
     if len(report.failures) > FAILURES_SHOWN:
@@ -116,10 +116,10 @@ def _tell_failures(session: Session, report: WarmReport, asked: Asked) -> None:
 
 def _tell_failure(screen: Screen, failure: WarmEvent) -> None:
     """On one line, unless a terminal has no room for it: then the error goes below."""
-    sign = Marked("✗ failed", Mood.FAILED)
+    sign = Styled("✗ failed", Style.FAILED)
     tries = f" ({counted(failure.attempt, 'try', 'tries')})" if failure.attempt > 1 else ""
-    name = screen.words(f" {failure.item.prefix} {params_name(failure.item)}")
-    error = screen.words(error_text(failure.error) + tries)
+    name = screen.printable(f" {failure.item.prefix} {params_name(failure.item)}")
+    error = screen.printable(error_text(failure.error) + tries)
     line = f"{name}: {error}"
     if not screen.is_terminal or cell_len(screen.text(sign) + line) <= screen.columns:
         screen.line(sign, line)
@@ -130,7 +130,7 @@ def _tell_failure(screen: Screen, failure: WarmEvent) -> None:
         screen.line(_INDENT, part)
 
 
-def _tell_stop(session: Session, report: WarmReport, asked: Asked) -> None:
+def _tell_stop(session: Session, report: WarmReport, asked: WarmFlags) -> None:
     hint = f"go on with: {_again(session, asked)}"
     match report.stopped:
         case "max_calls":
@@ -141,11 +141,11 @@ def _tell_stop(session: Session, report: WarmReport, asked: Asked) -> None:
             why = "a call told no cost, and --max-cost needs it"
             hint = "[prices.MODEL] in the settings is what tokens cost"
     left = f"{entries(report.left)} {'is' if report.left == 1 else 'are'} left"
-    session.err.line(Marked("stopped:", Mood.EXPIRING), f" {why}; {left}")
+    session.err.line(Styled("stopped:", Style.EXPIRING), f" {why}; {left}")
     session.tell(f"hint: {hint}")
 
 
-def _again(session: Session, asked: Asked) -> str:
+def _again(session: Session, asked: WarmFlags) -> str:
     """The command that makes what is still missing."""
     words = ["llm-cache"]
     if session.config_path is not None:

@@ -4,7 +4,7 @@ import io
 from dataclasses import replace
 
 from llm_cache.cli.output.screen import screen_for
-from llm_cache.cli.output.status_line import Ticker
+from llm_cache.cli.output.status_line import StatusLine
 
 
 class Clock:
@@ -23,10 +23,10 @@ def shown_by(steps, *, is_terminal=True, is_dumb=False, columns=80) -> str:
     stream, clock = io.StringIO(), Clock()
     screen = screen_for(stream, environ={"PYTHONUTF8": "1"})
     screen = replace(screen, is_terminal=is_terminal, is_dumb=is_dumb, columns=columns)
-    ticker = Ticker(screen, clock)
+    status = StatusLine(screen, clock)
     for clock.now, words in steps:
-        ticker.show(lambda words=words: words)
-    ticker.clear()
+        status.show(lambda words=words: words)
+    status.clear()
     return stream.getvalue()
 
 
