@@ -112,6 +112,11 @@ class Session:
         if self._stop_warnings is not None:
             self._stop_warnings()
 
+    def hint(self, text: str | None) -> None:
+        """Writes a hint to stderr, if there is one."""
+        if text is not None:
+            self.tell(f"hint: {text}")
+
     def tell(self, text: str) -> None:
         """Writes a line to stderr."""
         self.err.line(text)

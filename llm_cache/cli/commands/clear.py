@@ -11,6 +11,7 @@ from llm_cache.cli.errors import ExitCode
 from llm_cache.cli.output.formatting import entries
 from llm_cache.cli.registry import Command
 from llm_cache.cli.session import Session, pass_session
+from llm_cache.core.units import format_size
 
 if TYPE_CHECKING:
     from llm_cache.api.stats import Amount
@@ -42,7 +43,7 @@ def command(session: Session, *, dry_run: bool, yes: bool, as_json: bool) -> int
         if held.is_any and session.out.is_terminal:
             session.tell("")
         session.tell(f"Would remove {held.words}. Nothing was removed.")
-        _hint_if_nowhere(session)
+        session.hint(session.hint_if_nowhere)
         return ExitCode.DONE
     if held.is_any and not yes:
         if can_ask(session):
@@ -76,8 +77,6 @@ class _Contents(NamedTuple):
     @property
     def words(self) -> str:
         """`7 entries (626 B) and 2 of the trash (80 B)`."""
-        from llm_cache.core.units import format_size
-
         kept = f"{entries(self.kept.entries)} ({format_size(self.kept.size_bytes)})"
         return kept + _of_trash(*self.trashed)
 
@@ -99,8 +98,6 @@ def _held(session: Session) -> _Contents:
 
 
 def _of_trash(number: int, size_bytes: int) -> str:
-    from llm_cache.core.units import format_size
-
     return f" and {number:,} of the trash ({format_size(size_bytes)})" if number else ""
 
 
@@ -111,8 +108,6 @@ def _where(session: Session) -> str:
 
 
 def _say(session: Session, removed: Removed, held: _Contents) -> None:
-    from llm_cache.core.units import format_size
-
     if removed or removed.trash.entries:
         came = removed - held.kept.entries
         since = f"; {came:,} came since they were counted" if came > 0 else ""
@@ -121,12 +116,7 @@ def _say(session: Session, removed: Removed, held: _Contents) -> None:
         session.tell(f"Removed {entries(removed)} ({size}{since}){more}.")
     else:
         session.tell(f"There is no entry{_where(session)}: nothing was removed.")
-        _hint_if_nowhere(session)
-
-
-def _hint_if_nowhere(session: Session) -> None:
-    if hint := session.hint_if_nowhere:
-        session.tell(f"hint: {hint}")
+        session.hint(session.hint_if_nowhere)
 
 
 def _write(session: Session, out: Screen, held: _Contents, *, as_json: bool) -> None:
@@ -146,7 +136,6 @@ def _write(session: Session, out: Screen, held: _Contents, *, as_json: bool) -> 
 
 def _write_table(screen: Screen, held: _Contents) -> None:
     from llm_cache.cli.output.table import Column, write_table
-    from llm_cache.core.units import format_size
 
     has_trash = held.trashed.entries > 0
     columns = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -127,6 +126,7 @@ def init(session: Session, *, force: bool) -> None:
     Example:
       llm-cache config init
     """  # noqa: D301 - \b is a mark of Click's
+    from llm_cache.cli.output.atomic_file import atomic_writer
     from llm_cache.config import config_path
     from llm_cache.config.json_schema import first_file
 
@@ -134,7 +134,9 @@ def init(session: Session, *, force: bool) -> None:
     target = named or Path(FIRST_NAME)
     if not force and os.path.lexists(target):
         raise Failure(message=f"{target} is there already", hint="--force replaces it")
-    _write_file(target, first_file())
+    # Nobody but its owner may change it, or it is not trusted.
+    with atomic_writer(target, mode=0o644) as file:
+        file.write(first_file().encode())
     session.tell(f"Wrote {target}. Edit it, then: llm-cache config check")
 
 
@@ -179,16 +181,3 @@ def _as_json(session: Session, settings: list[Setting]) -> dict[str, object]:
             for setting in settings
         },
     }
-
-
-def _write_file(target: Path, text: str) -> None:
-    """Writes a whole file or none; nobody but its owner may change it, or it is not trusted."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 - a handle is no path
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

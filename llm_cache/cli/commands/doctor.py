@@ -168,4 +168,4 @@ def _summarise(session: Session, told: list[_CheckResult], failures: int, warnin
     can = sum(each.can_repair for each in told)
     if can and not repaired:
         which = "it" if can == failures + warnings == 1 else f"{can} of these"
-        session.tell(f"hint: llm-cache doctor --repair mends {which}")
+        session.hint(f"llm-cache doctor --repair mends {which}")

@@ -115,8 +115,7 @@ class _Exporter:
         else:
             end = "nothing was written" if path is None else f"{path} is empty"
             session.tell(f"There is no entry{wanted} in {session.cache.cache_dir}: {end}.")
-            if hint := hint_if_unknown(session.cache, wanted):
-                session.tell(f"hint: {hint}")
+            session.hint(hint_if_unknown(session.cache, wanted))
         if self._gone:
             session.tell(f"{counted(self._gone, 'other')} went meanwhile, or were damaged.")
         if self._redacted:

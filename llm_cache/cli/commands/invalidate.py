@@ -14,6 +14,7 @@ from llm_cache.cli.registry import Command
 from llm_cache.cli.select.filters import EntryFilter, selection_flags
 from llm_cache.cli.select.filters import entries as select
 from llm_cache.cli.session import Session, pass_session
+from llm_cache.core.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,18 +125,10 @@ def _preview(
     """Lists what would go; its sum, unless the form has none."""
     from llm_cache.cli.output import entries as listing
 
-    out, cache = session.out, session.cache
     view = listing.View(
         fields=listing.REMOVAL_COLUMNS, values=lambda info: (info.generation_seconds, info.cost_usd)
     )
-    match form:
-        case "json":
-            listing.write_json(out, cache, infos, dry_run=True)
-        case "ids":
-            listing.write_ids(out, infos)
-        case _:
-            return listing.write(out, cache, infos, view)
-    return None
+    return listing.write_preview(session.out, session.cache, infos, view, form)
 
 
 def _tell_what_would_go(
@@ -150,7 +143,7 @@ def _tell_what_would_go(
         return
     if session.out.is_terminal and form is None:
         session.tell("")
-    amount = f"{entries(totals.entries)} ({_size(totals.size_bytes)})"
+    amount = f"{entries(totals.entries)} ({format_size(totals.size_bytes)})"
     session.tell(f"To make them again: {totals.remake}.")
     session.tell(f"Would remove {amount}: {totals.by_state}. Nothing was removed.")
 
@@ -166,7 +159,7 @@ def _is_confirmed(session: Session, chosen: RemovalTarget, wanted: EntryFilter) 
             session.tell(f"… and {more:,} more")
         session.tell("")
     what = f"{entries(chosen.entries)}{wanted}"
-    return confirm(session, f"Remove {what} ({_size(chosen.size_bytes)})?", what=what)
+    return confirm(session, f"Remove {what} ({format_size(chosen.size_bytes)})?", what=what)
 
 
 def _report(
@@ -188,9 +181,10 @@ def _report(
     if removed:
         place = "" if purge else " They are in the trash for up to 7 days."
         since = _came_since(int(removed), shown)
-        session.tell(f"Removed {entries(removed)} ({_size(removed.freed_bytes)}{since}).{place}")
+        size = format_size(removed.freed_bytes)
+        session.tell(f"Removed {entries(removed)} ({size}{since}).{place}")
         if session.err.is_terminal and not purge:
-            session.tell("hint: llm-cache restore takes them back")
+            session.hint("llm-cache restore takes them back")
     if removal.stayed:
         was = "was" if removal.stayed == 1 else "were"
         session.tell(f"{entries(removal.stayed)} {was} made anew meanwhile and stayed.")
@@ -212,11 +206,4 @@ def _none(wanted: EntryFilter) -> str:
 def _hint_what_was_meant(session: Session, wanted: EntryFilter) -> None:
     from llm_cache.cli.select.hints import hint_in_cache
 
-    if hint := session.hint_if_nowhere or hint_in_cache(session.cache, wanted):
-        session.tell(f"hint: {hint}")
-
-
-def _size(size_bytes: int) -> str:
-    from llm_cache.core.units import format_size
-
-    return format_size(size_bytes)
+    session.hint(session.hint_if_nowhere or hint_in_cache(session.cache, wanted))

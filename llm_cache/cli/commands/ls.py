@@ -84,5 +84,4 @@ def _say_it_is_empty(session: Session, wanted: EntryFilter) -> None:
     hint = hint_in_cache(cache, wanted)
     if hint is None and not whose and not cache.get_stats()["total"]["entries"]:
         hint = "llm-cache config show tells what says that it is this directory"
-    if hint:
-        session.tell(f"hint: {hint}")
+    session.hint(hint)

@@ -12,6 +12,7 @@ from llm_cache.cli.errors import ExitCode, Failure
 from llm_cache.cli.output.formatting import UNKNOWN, about, duration, entries, money
 from llm_cache.cli.registry import Command
 from llm_cache.cli.session import Session, pass_session
+from llm_cache.core.units import format_size
 
 if TYPE_CHECKING:
     from llm_cache.store.records import Group, Removed
@@ -79,7 +80,7 @@ def _tell_nowhere(session: Session, request: _PruneRequest, *, as_json: bool) ->
     if as_json:
         _write_json(session, Removed(), request)
     session.tell(f"There is nothing to sweep: there is no cache in {session.cache.cache_dir}.")
-    session.tell("hint: llm-cache config show tells what says that it is this directory")
+    session.hint("llm-cache config show tells what says that it is this directory")
 
 
 class _PruneRequest(NamedTuple):
@@ -93,8 +94,6 @@ class _PruneRequest(NamedTuple):
     @property
     def limit(self) -> str:
         """The size limit by its name, or as it was typed in."""
-        from llm_cache.core.units import format_size
-
         return "max_disk" if self.limit_bytes is None else format_size(self.limit_bytes)
 
     def words(self, why: str) -> str:
@@ -105,7 +104,6 @@ class _PruneRequest(NamedTuple):
 
 def _bytes_of(max_size: str) -> int:
     from llm_cache.cli.select import parse
-    from llm_cache.core.units import format_size
 
     size_bytes = parse.size("--max-size", (max_size,)) or 0
     if size_bytes < LEAST_SIZE:
@@ -158,14 +156,10 @@ def _prune(session: Session, request: _PruneRequest) -> Removed:
 
 
 def _amount(group: Group) -> str:
-    from llm_cache.core.units import format_size
-
     return f"{entries(group.entries)} ({format_size(group.size_bytes)})"
 
 
 def _say(session: Session, removed: Removed, request: _PruneRequest) -> None:
-    from llm_cache.core.units import format_size
-
     did, end = ("Would remove", " Nothing was removed.") if request.dry_run else ("Removed", "")
     verb = "free" if request.dry_run else "freed"
     if removed.trash.entries:
@@ -185,7 +179,6 @@ def _say(session: Session, removed: Removed, request: _PruneRequest) -> None:
 
 def _write_table(session: Session, removed: Removed, request: _PruneRequest) -> None:
     from llm_cache.cli.output.table import Column, write_table
-    from llm_cache.core.units import format_size
 
     if not removed:
         return

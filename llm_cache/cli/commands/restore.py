@@ -13,6 +13,7 @@ from llm_cache.cli.output.formatting import entries
 from llm_cache.cli.registry import Command
 from llm_cache.cli.select.filters import EntryFilter, matching, selection_flags
 from llm_cache.cli.session import Session, pass_session
+from llm_cache.core.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,6 +49,7 @@ def command(
       llm-cache restore 9f2c4be1
       llm-cache restore --prefix word_problem --dry-run
     """  # noqa: D301 - \b is a mark of Click's
+    from llm_cache.cli.output.entries import write_preview
     from llm_cache.cli.output.trash import TrashListing
 
     if ids and not wanted.is_everything:
@@ -59,7 +61,7 @@ def command(
     trash = TrashListing(session.cache)
     infos = trash.looked_at(_by_ids(session, ids) if ids else _chosen(session, wanted))
     if dry_run or (not ids and wanted.is_everything):
-        totals = _list(session, trash, infos, form)
+        totals = write_preview(session.out, session.cache, infos, trash.view, form)
         _tell_what_there_is(session, totals, trash, wanted, by_id=bool(ids))
         return ExitCode.DONE
     restored = _restore(session, infos)
@@ -95,22 +97,6 @@ def _chosen(session: Session, wanted: EntryFilter) -> Iterator[Trashed]:
             yield trashed
 
 
-def _list(
-    session: Session, trash: TrashListing, infos: Iterable[EntryInfo], form: str | None
-) -> ListingTotals | None:
-    """Lists what is in the trash; its sum, unless the form has none."""
-    from llm_cache.cli.output import entries as listing
-
-    match form:
-        case "json":
-            listing.write_json(session.out, session.cache, infos, trash.view, dry_run=True)
-        case "ids":
-            listing.write_ids(session.out, infos)
-        case _:
-            return listing.write(session.out, session.cache, infos, trash.view)
-    return None
-
-
 def _tell_what_there_is(
     session: Session,
     totals: ListingTotals | None,
@@ -130,7 +116,7 @@ def _tell_what_there_is(
     if wanted.is_everything and not by_id:
         anew = f" · {trash.anew:,} made anew" if trash.anew else ""
         session.tell(f"{totals.line(where=' in the trash')}{anew}")
-        session.tell("hint: llm-cache restore ID takes one back, llm-cache restore -p '*' all")
+        session.hint("llm-cache restore ID takes one back, llm-cache restore -p '*' all")
         return
     free = totals.entries - trash.anew
     stays = f"; {_anew(trash.anew)}" if trash.anew else ""
@@ -141,8 +127,8 @@ def _say_that_nothing_is_there(session: Session, wanted: EntryFilter) -> None:
     from llm_cache.cli.select.hints import hint_among
 
     session.tell(f"There is no entry{wanted} in the trash of {session.cache.cache_dir}.")
-    if hint := hint_among((trashed.entry for trashed in session.cache.trash.entries()), wanted):
-        session.tell(f"hint: {hint}")
+    there = (trashed.entry for trashed in session.cache.trash.entries())
+    session.hint(hint_among(there, wanted))
 
 
 def _restore(session: Session, infos: Iterable[EntryInfo]) -> _RestoreResult:
@@ -179,8 +165,6 @@ def _restore(session: Session, infos: Iterable[EntryInfo]) -> _RestoreResult:
 def _report(
     session: Session, restored: _RestoreResult, wanted: EntryFilter, form: str | None
 ) -> None:
-    from llm_cache.core.units import format_size
-
     back, anew, gone = restored
     match form:
         case "json":

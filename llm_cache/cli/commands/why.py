@@ -57,9 +57,7 @@ def command(
         for shown in _fitted(session.out, line):
             session.out.put(shown + "\n")
     session.out.flush()
-    hint = _hint(session, why, wanted)
-    if hint is not None:
-        session.tell(f"hint: {hint}")
+    session.hint(_hint(session, why, wanted))
 
 
 def _fitted(screen: Screen, line: str) -> Iterator[str]:

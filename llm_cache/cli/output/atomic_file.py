@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def atomic_writer(path: Path) -> Generator[BinaryIO]:
-    """A file, private to the user, that takes the place of `path` when the block has ended.
+def atomic_writer(path: Path, *, mode: int = 0o600) -> Generator[BinaryIO]:
+    """A file that takes the place of `path` when the block has ended; by default only its user's.
 
     If the block fails or is interrupted, what was at `path` stays, and nothing else is left. What
     is no file (a pipe, `/dev/null`) is written to directly. OSErrors name `path`.
@@ -25,7 +25,7 @@ def atomic_writer(path: Path) -> Generator[BinaryIO]:
             with target.open("wb") as stream:
                 yield stream
         else:
-            with _temporary(target) as file:
+            with _temporary(target, mode) as file:
                 yield file
     except OSError as error:
         error.filename, error.filename2 = str(path), None
@@ -33,12 +33,13 @@ def atomic_writer(path: Path) -> Generator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _temporary(target: Path) -> Generator[BinaryIO]:
+def _temporary(target: Path, mode: int) -> Generator[BinaryIO]:
     partial = target.with_name(f".llm-cache-{secrets.token_hex(8)}.part")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
             yield file
+            os.fchmod(descriptor, mode)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(target)

@@ -195,6 +195,20 @@ def write_fields(
     return totals
 
 
+def write_preview(
+    screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo], view: View, form: str | None
+) -> ListingTotals | None:
+    """Lists the entries of a dry run; returns their sums, None where the form has none."""
+    match form:
+        case "json":
+            write_json(screen, cache, infos, view, dry_run=True)
+        case "ids":
+            write_ids(screen, infos)
+        case _:
+            return write(screen, cache, infos, view)
+    return None
+
+
 def write_json_lines(screen: Screen, cache: LLMCache, infos: Iterable[EntryInfo]) -> None:
     """Writes entries as JSON, one a line."""
     for info in infos:

@@ -58,7 +58,7 @@ def tell(session: Session, report: WarmReport, asked: WarmFlags) -> None:
     _tell_failures(session, report, asked)
     if report.stopped == "interrupted":
         session.err.line(Styled("interrupted:", Style.FAILED), " what was made is kept")
-        session.tell(f"hint: go on with: {_again(session, asked)}")
+        session.hint(f"go on with: {_again(session, asked)}")
     elif report.stopped is not None:
         _tell_stop(session, report, asked)
 
@@ -142,7 +142,7 @@ def _tell_stop(session: Session, report: WarmReport, asked: WarmFlags) -> None:
             hint = "[prices.MODEL] in the settings is what tokens cost"
     left = f"{entries(report.left)} {'is' if report.left == 1 else 'are'} left"
     session.err.line(Styled("stopped:", Style.EXPIRING), f" {why}; {left}")
-    session.tell(f"hint: {hint}")
+    session.hint(hint)
 
 
 def _again(session: Session, asked: WarmFlags) -> str:
