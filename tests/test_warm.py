@@ -128,7 +128,7 @@ async def test_a_failing_item_stops_no_other(project):
         pauses.append(seconds)
 
     pace = Pace(sleep=sleep, monotonic=lambda: 0.0, chance=lambda: 0.0)
-    warming = Warming(cache.engine, cache.warm_plan(), on_event=events.append, pace=pace)
+    warming = Warming(cache._engine, cache.warm_plan(), on_event=events.append, pace=pace)
     report = await warming.run()
     assert (report.made, [item.params for item, _ in report.failed]) == (2, [{"n": 13}])
     assert str(report.failed[0][1]) == "13 is no good"
@@ -147,7 +147,7 @@ async def test_a_rate_spreads_the_calls(project):
         now[0] += seconds
 
     pace = Pace(sleep=sleep, monotonic=lambda: now[0], chance=lambda: 0.0)
-    await Warming(cache.engine, cache.warm_plan(), pace=pace).run()
+    await Warming(cache._engine, cache.warm_plan(), pace=pace).run()
     assert sum(pauses) >= 0.2
 
 
@@ -190,7 +190,7 @@ async def test_an_interruption_keeps_what_was_made(tmp_path, monkeypatch):
             return f"{n}"
 
         calls = {text: [{"n": n} for n in range(4)]}
-        warming = Warming(cache.engine, cache.warm_plan(calls))
+        warming = Warming(cache._engine, cache.warm_plan(calls))
         task = asyncio.create_task(warming.run())
         async with asyncio.timeout(20):
             await reached.wait()
@@ -199,7 +199,7 @@ async def test_an_interruption_keeps_what_was_made(tmp_path, monkeypatch):
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         hangs[0] = False
-        for flight in cache.engine.parts.flights.under_way():
+        for flight in cache._engine.parts.flights.under_way():
             flight.task.cancel()
         await asyncio.sleep(0)
         report = await cache.warm(calls)
@@ -229,7 +229,7 @@ async def test_what_on_event_raises_ends_it(directory):
             await cache.warm({warmed: [{"n": n} for n in range(40)]}, on_event=on_event)
         at_once = list(made)
         assert len(at_once) < 20
-        assert cache.engine.parts.flights.under_way() == []
+        assert cache._engine.parts.flights.under_way() == []
         assert cache.get_stats()["file_entries"] == len(at_once)
 
 
@@ -274,7 +274,7 @@ async def test_what_another_makes_meanwhile_is_found_not_made(tmp_path, monkeypa
             cache.warm_plan({of(cache): [{"n": n} for n in range(12)]}) for cache in (one, other)
         ]
         runs = [
-            Warming(cache.engine, plan, on_event=events.append)
+            Warming(cache._engine, plan, on_event=events.append)
             for cache, plan in zip((one, other), plans, strict=True)
         ]
         async with asyncio.timeout(20):
@@ -303,7 +303,7 @@ async def test_what_is_past_its_ttl_is_made_now(tmp_path, monkeypatch, fails):
         now[0] += 7200
         broken[0] = fails
         pace = Pace(sleep=lambda _: asyncio.sleep(0))
-        report = await Warming(cache.engine, cache.warm_plan({text: [{}]}), pace=pace).run()
+        report = await Warming(cache._engine, cache.warm_plan({text: [{}]}), pace=pace).run()
         assert (report.made, len(report.failed)) == ((0, 1) if fails else (1, 0))
         entry = cache.peek("p", policy=policy)
         assert entry is not None
@@ -317,7 +317,7 @@ async def test_what_cannot_be_kept_is_a_failure(tmp_path, monkeypatch):
         odd = cached_llm_call("p", cache=cache)(lambda: (1, 2))
         plan = cache.warm_plan({odd: [{}]})
         pace = Pace(sleep=lambda _: asyncio.sleep(0))
-        report = await Warming(cache.engine, plan, pace=pace).run()
+        report = await Warming(cache._engine, plan, pace=pace).run()
     assert report.made == 0
     assert "cannot be kept" in str(report.failed[0][1])
 

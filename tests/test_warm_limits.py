@@ -43,7 +43,7 @@ def warming(cache, function, numbers, concurrency=4, **limits):
     """A run over these numbers; a call is expected to cost its price."""
     plan = cache.warm_plan({function: [{"n": n} for n in numbers]}).at_a_time(concurrency)
     expected = Limits(**limits, expected_usd={"p": PRICE_USD})
-    return Warming(cache.engine, plan, limits=expected, pace=PACE)
+    return Warming(cache._engine, plan, limits=expected, pace=PACE)
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 4, 50])

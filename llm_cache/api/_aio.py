@@ -23,7 +23,7 @@ def _off_loop(
 
     @wraps(method)
     async def call(self: AsyncManagement, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self.carry_out(partial(method, self.management, *args, **kwargs))
+        return await self._off_loop(partial(method, self._management, *args, **kwargs))
 
     return cast("Callable[Concatenate[AsyncManagement, P], Coroutine[Any, Any, T]]", call)
 
@@ -38,10 +38,10 @@ class AsyncManagement:
     def __init__(
         self,
         management: Management,
-        carry_out: _OffLoop,
+        off_loop: _OffLoop,
     ) -> None:
-        self.management: Final = management
-        self.carry_out: Final = carry_out
+        self._management: Final = management
+        self._off_loop: Final = off_loop
 
     peek = _off_loop(Management.peek)
     why = _off_loop(Management.why)
@@ -63,5 +63,5 @@ class AsyncManagement:
         self, prefix: str | None = None, *, tenant: str | None = None, limit: int | None = None
     ) -> list[EntryInfo]:
         """As `entries`, all at once."""
-        listing = partial(self.management.entries, prefix, tenant=tenant, limit=limit)
-        return await self.carry_out(lambda: list(listing()))
+        listing = partial(self._management.entries, prefix, tenant=tenant, limit=limit)
+        return await self._off_loop(lambda: list(listing()))

@@ -6,10 +6,11 @@ import types
 from functools import WRAPPER_ASSIGNMENTS, partial, update_wrapper
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from llm_cache.api._management import engine_of
 from llm_cache.api._methods import OPERATIONS, CachedClassMethod, CachedMethod
-from llm_cache.api.default import get_cache
+from llm_cache.api.default import engine_in_use, get_cache
 from llm_cache.engine.engine import NOT_IN_MEMORY
-from llm_cache.engine.fast_path import Shortcuts
+from llm_cache.engine.fast_path import FastPath
 from llm_cache.functions.binding import Binding
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def cached(
     bare: Callable[..., Any] = inner if is_of_class else function
     binding = Binding(bare, prefix, policy=policy, exclude=exclude)
     operations = (_Awaitable if binding.is_async else _Blocking)(binding, cache)
-    operations.shortcuts.claim(shared=shared)
+    operations.fast_path.claim(shared=shared)
     plain = _dressed(operations.function(), operations)
     if is_of_class or binding.is_method:
         return _dressed((CachedClassMethod if is_of_class else CachedMethod)(plain), operations)
@@ -56,111 +57,100 @@ def cached(
 
 
 class _Operations:
-    """What can be done with the calls of one function."""
+    """What can be done with the calls of one function, beside calling it."""
 
     def __init__(self, binding: Binding, cache: LLMCache | None) -> None:
-        self.get_cache: Final = get_cache if cache is None else lambda: cache
-        self.shortcuts: Final = Shortcuts(binding, self.get_cache)
+        self._cache: Final = cache
+        engine = None if cache is None else engine_of(cache)
+        self.get_engine: Final = engine_in_use if engine is None else lambda: engine
+        self.fast_path: Final = FastPath(binding, self.get_engine)
 
-    def function(self) -> Any:  # noqa: ANN401
-        """A real function, so that frameworks see whether it is async."""
-        raise NotImplementedError
+    @property
+    def cache(self) -> LLMCache:
+        """The cache given to the decorator, or that of the process."""
+        return get_cache() if self._cache is None else self._cache
 
     def key(self, /, *args: Any, **kwargs: Any) -> str:  # noqa: ANN401 - the function's own
         """The key of these arguments, in 64 hex digits."""
         return self._call(args, kwargs).identity.key.hex()
 
     def _call(self, args: Args, kwargs: Kwargs, *, refresh: bool = False) -> Call:
-        return self.shortcuts.call(args, kwargs, refresh=refresh)
+        return self.fast_path.call(args, kwargs, refresh=refresh)
 
 
 class _Blocking(_Operations):
     """Those of a plain function."""
 
     def function(self) -> Any:  # noqa: ANN401
-        from_memory, told_by = self.shortcuts.from_memory, self.shortcuts.told_by
-        answer = self._answer
-        if told_by is None:
+        """A real function, so that frameworks see that it is not async."""
+        from_memory, answer = self.fast_path.from_memory, self._answer
 
-            def cached(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-                value = from_memory((args, kwargs), args, kwargs)
-                return answer(args, kwargs) if value is NOT_IN_MEMORY else value
-        else:
-
-            def cached(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-                value = from_memory(told_by(args, kwargs), args, kwargs)
-                return answer(args, kwargs) if value is NOT_IN_MEMORY else value
+        def cached(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            value = from_memory(args, kwargs)
+            return answer(args, kwargs) if value is NOT_IN_MEMORY else value
 
         return cached
 
     def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:  # noqa: ANN401
         """The entry these arguments would be answered from, or None; never generates."""
-        return self.get_cache().peek_call(self._call(args, kwargs))
+        return self.get_engine().peek(self._call(args, kwargs))
 
     def why(self, /, *args: Any, **kwargs: Any) -> Why:  # noqa: ANN401
         """Whether a call with these arguments would hit now, and if not, why."""
-        return self.get_cache().why_call(self._call(args, kwargs))
+        return self.get_engine().why(self._call(args, kwargs))
 
     def invalidate(self, /, *args: Any, **kwargs: Any) -> Removed:  # noqa: ANN401
         """Drops the entry of these arguments; returns how many, 0 or 1."""
-        key = self._call(args, kwargs).identity.key
-        return self.get_cache().invalidate_entries((key,))
+        return self.cache.invalidate_entries((self._call(args, kwargs).identity.key,))
 
     def refresh(self, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         """Regenerates the value, and stores it in place of the one before."""
-        call = self._call(args, kwargs, refresh=True)
-        return self.get_cache().engine.answer_sync(call).value
+        return self._answer(args, kwargs, refresh=True)
 
-    def _answer(self, args: Args, kwargs: Kwargs) -> Any:  # noqa: ANN401
-        return self.get_cache().engine.answer_sync(self._call(args, kwargs)).value
+    def _answer(self, args: Args, kwargs: Kwargs, *, refresh: bool = False) -> Any:  # noqa: ANN401
+        return self.get_engine().answer_sync(self._call(args, kwargs, refresh=refresh)).value
 
 
 class _Awaitable(_Operations):
     """Those of an async function."""
 
     def function(self) -> Any:  # noqa: ANN401
-        from_memory, told_by = self.shortcuts.from_memory, self.shortcuts.told_by
-        answer = self._answer
-        if told_by is None:
+        """A real function, so that frameworks see that it is async."""
+        from_memory, answer = self.fast_path.from_memory, self._answer
 
-            async def cached(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-                value = from_memory((args, kwargs), args, kwargs)
-                return await answer(args, kwargs) if value is NOT_IN_MEMORY else value
-        else:
-
-            async def cached(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-                value = from_memory(told_by(args, kwargs), args, kwargs)
-                return await answer(args, kwargs) if value is NOT_IN_MEMORY else value
+        async def cached(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            value = from_memory(args, kwargs)
+            return await answer(args, kwargs) if value is NOT_IN_MEMORY else value
 
         return cached
 
     async def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:  # noqa: ANN401
         """The entry these arguments would be answered from, or None; never generates."""
-        cache, call = self.get_cache(), self._call(args, kwargs)
-        return await cache.engine.off_loop(partial(cache.peek_call, call))
+        engine, call = self.get_engine(), self._call(args, kwargs)
+        return await engine.off_loop(partial(engine.peek, call))
 
     async def why(self, /, *args: Any, **kwargs: Any) -> Why:  # noqa: ANN401
         """Whether a call with these arguments would hit now, and if not, why."""
-        cache, call = self.get_cache(), self._call(args, kwargs)
-        return await cache.engine.off_loop(partial(cache.why_call, call))
+        engine, call = self.get_engine(), self._call(args, kwargs)
+        return await engine.off_loop(partial(engine.why, call))
 
     async def invalidate(self, /, *args: Any, **kwargs: Any) -> Removed:  # noqa: ANN401
         """Drops the entry of these arguments; returns how many, 0 or 1."""
         key = self._call(args, kwargs).identity.key
-        return await self.get_cache().aio.invalidate_entries((key,))
+        return await self.cache.aio.invalidate_entries((key,))
 
     async def refresh(self, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         """Regenerates the value, and stores it in place of the one before."""
-        call = self._call(args, kwargs, refresh=True)
-        return (await self.get_cache().engine.answer(call)).value
+        return await self._answer(args, kwargs, refresh=True)
 
-    async def _answer(self, args: Args, kwargs: Kwargs) -> Any:  # noqa: ANN401
-        return (await self.get_cache().engine.answer(self._call(args, kwargs))).value
+    async def _answer(self, args: Args, kwargs: Kwargs, *, refresh: bool = False) -> Any:  # noqa: ANN401
+        call = self._call(args, kwargs, refresh=refresh)
+        return (await self.get_engine().answer(call)).value
 
 
-def _dressed(function: Any, operations: _Operations) -> Any:  # noqa: ANN401
+def _dressed(function: Any, operations: _Blocking | _Awaitable) -> Any:  # noqa: ANN401
     """With the name, the documentation and so on of what was decorated, and the operations."""
-    binding = operations.shortcuts.binding
+    binding = operations.fast_path.binding
     original: Any = binding.function
     if isinstance(original, types.FunctionType):
         update_wrapper(function, original)

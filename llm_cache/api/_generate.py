@@ -104,8 +104,8 @@ class Asking(Management):
             Exception: whatever the generator raises. Never StoreError.
         """
         call = self._call(prefix, generator, with_ttl(policy, ttl), params, named)
-        value = self.engine.from_memory(call.identity, call.policy, call.codec)
-        return (await self.engine.answer(call)).value if value is NOT_IN_MEMORY else value
+        value = self._engine.from_memory(call.identity, call.policy, call.codec)
+        return (await self._engine.answer(call)).value if value is NOT_IN_MEMORY else value
 
     @overload
     def get_or_generate_sync(
@@ -167,8 +167,8 @@ class Asking(Management):
         be kept; under `timeout="forever"` it runs on the caller's thread.
         """
         call = self._call(prefix, generator, with_ttl(policy, ttl), params, named)
-        value = self.engine.from_memory(call.identity, call.policy, call.codec)
-        return self.engine.answer_sync(call).value if value is NOT_IN_MEMORY else value
+        value = self._engine.from_memory(call.identity, call.policy, call.codec)
+        return self._engine.answer_sync(call).value if value is NOT_IN_MEMORY else value
 
     @overload
     async def lookup(
@@ -226,7 +226,7 @@ class Asking(Management):
     ) -> Result[Any]:
         """As `get_or_generate`, and how the value was come by: a `Result`."""
         call = self._call(prefix, generator, with_ttl(policy, ttl), params, named)
-        result = self.engine.result_from_memory(call) or await self.engine.answer(call)
+        result = self._engine.result_from_memory(call) or await self._engine.answer(call)
         return _with_codec(result, call)
 
     @overload
@@ -285,7 +285,7 @@ class Asking(Management):
     ) -> Result[Any]:
         """As `get_or_generate_sync`, and how the value was come by: a `Result`."""
         call = self._call(prefix, generator, with_ttl(policy, ttl), params, named)
-        result = self.engine.result_from_memory(call) or self.engine.answer_sync(call)
+        result = self._engine.result_from_memory(call) or self._engine.answer_sync(call)
         return _with_codec(result, call)
 
     def _call(
@@ -299,7 +299,7 @@ class Asking(Management):
         if not callable(generator):
             refuse_argument("generator", generator, _A_GENERATOR)
         codec = codec_of(generator)
-        return self.engine.call(prefix, generator, policy, params, named, codec)
+        return self._engine.call(prefix, generator, policy, params, named, codec)
 
 
 def _with_codec(result: Result[T], call: Call) -> Result[T]:

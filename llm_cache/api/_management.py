@@ -13,7 +13,6 @@ from llm_cache.api.trash import Trash
 from llm_cache.core.arguments import check_amount, check_id, check_keys, refuse_argument
 from llm_cache.core.entry import Freshness, freshness_window, judge
 from llm_cache.core.keys import check_prefix, check_tenant
-from llm_cache.core.policy import Mode
 from llm_cache.core.values.codec import SHOWN
 from llm_cache.core.values.refusals import NotStorable
 from llm_cache.engine.call import with_ttl
@@ -44,25 +43,30 @@ FOUND_AT_MOST: Final = 20
 _RESERVED: Final = frozenset({"generator", "ttl"})
 
 
+def engine_of(cache: Management) -> Engine:
+    """The engine of a cache, for the modules of this package."""
+    return cache._engine  # noqa: SLF001
+
+
 class Management:
     """The calls that never generate."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine: Final = engine
+        self._engine: Final = engine
 
     @property
     def _parts(self) -> Parts:
-        return self.engine.parts  # others in a forked child
+        return self._engine.parts  # others in a forked child
 
     @property
     def config(self) -> CacheConfig:
         """The settings in force."""
-        return self.engine.config
+        return self._engine.config
 
     @property
     def cache_dir(self) -> Path:
         """Where everything is kept."""
-        return self.engine.config.cache_dir
+        return self._engine.config.cache_dir
 
     @property
     def tenant_in_force(self) -> str | None:
@@ -78,8 +82,7 @@ class Management:
         **named: object,
     ) -> Entry | None:
         """The entry that a lookup would answer from, or None; never generates, counts nothing."""
-        call = self._asked(prefix, policy, params, named)
-        return self.peek_call(call)
+        return self._engine.peek(self._asked(prefix, policy, params, named))
 
     def why(
         self,
@@ -93,13 +96,7 @@ class Management:
 
         Never generates, counts nothing. Raises StoreError where the store cannot tell.
         """
-        return self.why_call(self._asked(prefix, policy, params, named))
-
-    def why_call(self, call: Call) -> Why:
-        """As `why`, for a call that is made up already."""
-        from llm_cache.engine.explain import explain  # most commands need none of it
-
-        return explain(self._parts, call, is_enabled=self.engine.is_enabled)
+        return self._engine.why(self._asked(prefix, policy, params, named))
 
     def put(
         self,
@@ -121,7 +118,7 @@ class Management:
         from llm_cache.engine.generation import new_entry
 
         call = self._asked(prefix, with_ttl(policy, ttl), params, named, reserved=frozenset())
-        if not (call.policy.keeps and self.engine.is_enabled):
+        if not (call.policy.keeps and self._engine.is_enabled):
             return
         value, usage = unwrapped(value)
         paid = Paid(value, self._parts.prices.priced(usage), None)
@@ -211,15 +208,6 @@ class Management:
         """What was invalidated with `keep=True`, and can be taken back."""
         return Trash(self._parts, self._whose(None))
 
-    def merge(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Keeps entries of another cache where there is none that is as new; which those are."""
-        kept = self._parts.store.merge(tuple(entries))
-        keys = tuple(entry.key for entry in kept)
-        self._parts.flights.void(Selection(keys=keys).covers)
-        self._parts.store.stamps.renew(keys)
-        make_room(self._parts)
-        return kept
-
     def entries(
         self,
         prefix: str | None = None,
@@ -258,20 +246,20 @@ class Management:
 
     def policy_of(self, prefix: str) -> Policy:
         """The policy in force for a prefix, as requests without a policy of their own have it."""
-        return self.engine.policy(prefix)
+        return self._engine.policy(prefix)
 
     def judge(self, entry: EntryInfo) -> Freshness:
         """What an entry is good for now, as a lookup without a ttl of its own sees it."""
-        return judge(entry, self.engine.policy(entry.prefix), self._parts.clock())
+        return judge(entry, self._engine.policy(entry.prefix), self._parts.clock())
 
     def ttl_of(self, entry: EntryInfo) -> tuple[float, TtlSource]:
         """The ttl in seconds that applies to an entry, and what decided it."""
-        policy = self.engine.policy(entry.prefix)
+        policy = self._engine.policy(entry.prefix)
         return policy.ttl(entry.call_ttl, entry.decorator_ttl)
 
     def expires_at(self, entry: EntryInfo) -> float:
         """The instant an entry stops being fresh; infinity for never."""
-        _, until = freshness_window(entry, self.engine.policy(entry.prefix))
+        _, until = freshness_window(entry, self._engine.policy(entry.prefix))
         return max(until, entry.created_at)
 
     def get_stats(self) -> dict[str, Any]:
@@ -316,18 +304,7 @@ class Management:
 
     def close(self, land_within_s: float = LAND_WITHIN_S) -> None:
         """Lets what is under way land, for up to 5 s if not told otherwise; closes the store."""
-        self.engine.close(land_within_s)
-
-    def peek_call(self, call: Call) -> Entry | None:
-        """As `peek`, for a call that is made up already."""
-        if not self.engine.is_enabled:
-            return None
-        entry = self._parts.store.get(call.identity.key)
-        if entry is not None and call.policy.mode is Mode.REPLAY:
-            return replace(entry, codec=call.codec)
-        if entry is None or judge(entry, call.policy, self._parts.clock()) is Freshness.MISSING:
-            return None
-        return replace(entry, codec=call.codec)
+        self._engine.close(land_within_s)
 
     def tenant(self, tenant: str) -> AbstractContextManager[None]:
         """`with cache.tenant("acme"):` asks on behalf of a tenant, whose entries nobody else sees.
@@ -335,7 +312,7 @@ class Management:
         Tasks that are begun in the block inherit it, threads do not. Raises ConfigError if it is no
         text of up to 200 characters.
         """
-        return self.engine.scopes.tenant(tenant)
+        return self._engine.scopes.tenant(tenant)
 
     def mode(self, mode: str) -> AbstractContextManager[None]:
         """`with cache.mode("refresh"):` treats requests so: `live`, `refresh`, `replay` or `off`.
@@ -343,11 +320,11 @@ class Management:
         It goes before the modes of files and decorators, after that of a call; and nothing goes
         before a `replay` of the environment. Raises ConfigError if there is no such mode.
         """
-        return self.engine.scopes.mode(mode)
+        return self._engine.scopes.mode(mode)
 
     def _whose(self, tenant: str | None) -> str | None:
         """The one tenant that a call is about, None for all."""
-        scope = self.engine.scopes.current()
+        scope = self._engine.scopes.current()
         if not scope.names_tenant:
             return None if tenant is None else check_tenant(tenant)
         if tenant not in (None, scope.tenant):
@@ -370,4 +347,4 @@ class Management:
                 "a param of that name goes into params={...}"
             )
             raise KeyParamError(msg)
-        return self.engine.call(prefix, None, policy, params, named, SHOWN)
+        return self._engine.call(prefix, None, policy, params, named, SHOWN)

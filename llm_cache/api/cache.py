@@ -61,7 +61,7 @@ class LLMCache(Asking):
         if cache_dir is not None:
             config = config.with_values(cache_dir=CacheConfig(cache_dir=cache_dir).cache_dir)
         super().__init__(Engine(_in_one_place(config), clock, on_event))
-        self.aio: Final = AsyncManagement(self, self.engine.off_loop)
+        self.aio: Final = AsyncManagement(self, self._engine.off_loop)
 
     @classmethod
     def from_file(cls, path: str | Path) -> LLMCache:
@@ -88,8 +88,8 @@ class LLMCache(Asking):
         from llm_cache.warm import plan as warm_plan
 
         if calls is None:
-            return warm_plan.plan_of_config(self.engine, prefix)
-        return warm_plan.plan_of_calls(self.engine, calls)
+            return warm_plan.plan_of_config(self._engine, prefix)
+        return warm_plan.plan_of_calls(self._engine, calls)
 
     async def warm(
         self,
@@ -113,7 +113,7 @@ class LLMCache(Asking):
         from llm_cache.warm.plan import WarmPlan
 
         if not isinstance(plan, WarmPlan):
-            plan = await self.engine.off_loop(partial(self.warm_plan, plan))
+            plan = await self._engine.off_loop(partial(self.warm_plan, plan))
         warming = self.warming(plan, refresh=refresh)
         if on_event is not None:
             warming.on_event = on_event
@@ -131,7 +131,7 @@ class LLMCache(Asking):
         """
         from llm_cache.warm.run import Warming
 
-        return Warming(self.engine, plan, refresh=refresh, limits=limits)
+        return Warming(self._engine, plan, refresh=refresh, limits=limits)
 
     def warm_estimate(self, plan: WarmPlan, *, refresh: bool = False) -> list[Outlook]:
         """What making each set of a plan would take, by what generating took of late.
@@ -141,7 +141,7 @@ class LLMCache(Asking):
         """
         from llm_cache.warm.estimate import estimate
 
-        return estimate(self.engine.parts, plan, refresh=refresh)
+        return estimate(self._engine.parts, plan, refresh=refresh)
 
     def __enter__(self) -> Self:
         """The cache itself, closed at the end of the block."""

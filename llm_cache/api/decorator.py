@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
 
 from llm_cache.api._cached import cached
+from llm_cache.api.cache import LLMCache
 from llm_cache.core.arguments import refuse_argument
 from llm_cache.core.keys import check_prefix
 from llm_cache.core.policy import CachePolicy, check_policy
@@ -15,7 +16,6 @@ from llm_cache.functions.callables import unpack
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from llm_cache.api.cache import LLMCache
     from llm_cache.core.entry import Entry
     from llm_cache.core.units import Duration
     from llm_cache.core.usage import Generated
@@ -160,7 +160,7 @@ def cached_llm_call(
         raise ConfigError(msg)
     if not isinstance(exclude, tuple | list | set | frozenset):
         refuse_argument("exclude", exclude, "a tuple of names, exclude=('client',)")
-    if cache is not None and not hasattr(cache, "engine"):
+    if cache is not None and not isinstance(cache, LLMCache):
         refuse_argument("cache", cache, "an LLMCache")
     merged = _policy(ttl, ttl_hours, policy)
 

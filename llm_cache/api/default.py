@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from llm_cache.api._management import engine_of
 from llm_cache.api.cache import LLMCache
 from llm_cache.config import load_config
 from llm_cache.core.arguments import refuse_argument
 from llm_cache.core.fork_locks import made_again_in_child
+
+if TYPE_CHECKING:
+    from llm_cache.engine.engine import Engine
 
 
 class _Shared:
@@ -39,6 +43,11 @@ def get_cache() -> LLMCache:
         if _shared.cache is None:
             _shared.cache = LLMCache(config=load_config())
         return _shared.cache
+
+
+def engine_in_use() -> Engine:
+    """The engine of the process-wide cache; the quick way of decorated functions to it."""
+    return engine_of(_shared.cache or get_cache())
 
 
 def set_cache(cache: LLMCache | None) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from llm_cache.api._management import engine_of
 from llm_cache.transfer.jsonl import (
     LineError,
     UntrustedError,
@@ -83,10 +84,11 @@ class Importer:
 
     def __init__(self, cache: Management, *, trust: bool, dry_run: bool) -> None:
         self._cache: Final = cache
+        self._engine: Final = engine_of(cache)
         self._trust: Final = trust
         self._dry_run: Final = dry_run
-        self._parts: Final = cache.engine.parts
-        scope = cache.engine.scopes.current()
+        self._parts: Final = self._engine.parts
+        scope = self._engine.scopes.current()
         self._tenant: Final = scope.tenant if scope.names_tenant else None
         self._evicted_before: Final = self._parts.usage.of_process().evictions
         self._would_be_there: Final[dict[bytes, float]] = {}
@@ -147,14 +149,14 @@ class Importer:
             raise LineError(msg)
         now = self._parts.clock()
         entry = from_line(line, trust=self._trust, max_value_bytes=most, now=now)
-        return without_secrets(entry, self._cache.engine.policy(entry.prefix))
+        return without_secrets(entry, self._engine.policy(entry.prefix))
 
     def _write(self, batch: list[Entry]) -> None:
         if not batch:
             return
         fates = list(self._fates(batch))
         if not self._dry_run:
-            kept = set(map(id, self._cache.merge(batch)))
+            kept = set(map(id, self._engine.merge(batch)))
             fates = [
                 _as_it_was(fate, was_kept=id(entry) in kept)
                 for entry, fate in zip(batch, fates, strict=True)

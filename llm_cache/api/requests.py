@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from llm_cache.api._management import engine_of
 from llm_cache.core.keys import Identity, check_prefix
 from llm_cache.core.policy import CachePolicy
 from llm_cache.core.values.codec import UNTYPED
@@ -30,22 +31,22 @@ class CanonicalRequests:
     """
 
     def __init__(self, cache: LLMCache, prefix: str) -> None:
-        self._cache: Final = cache
+        self._engine: Final = engine_of(cache)
         self.prefix: Final = check_prefix(prefix)
-        self._scope: Final = cache.engine.scopes.identified()
+        self._scope: Final = self._engine.scopes.identified()
         self.tenant: Final = self._scope.tenant
 
     def is_there(self, request: CanonicalRequest, ttl: str | None = None) -> bool:
         """Whether an entry would answer, with a ttl of the call's own if that is given."""
-        return self._cache.peek_call(self._call(request, ttl)) is not None
+        return self._engine.peek(self._call(request, ttl)) is not None
 
     def why(self, request: CanonicalRequest) -> Why:
         """Whether the request would hit, and why not."""
-        return self._cache.why_call(self._call(request, None))
+        return self._engine.why(self._call(request, None))
 
     def _call(self, request: CanonicalRequest, ttl: str | None) -> Call:
         own = CachePolicy(version=request.version, ttl=ttl)
-        policy = self._cache.engine.policy(self.prefix, call=own, mode_in_block=self._scope.mode)
+        policy = self._engine.policy(self.prefix, call=own, mode_in_block=self._scope.mode)
         identity = Identity(self.prefix, request.params_json, request.version, self.tenant)
         return Call.of(identity, _never, policy, UNTYPED)
 

@@ -7,10 +7,11 @@ import importlib
 import os
 import time
 import weakref
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from llm_cache.core.entry import wall_clock
+from llm_cache.core.entry import Freshness, judge, wall_clock
 from llm_cache.core.policy import Mode
 from llm_cache.core.result import Outcome, Reason, Result
 from llm_cache.core.values.codec import DecodeError
@@ -23,15 +24,18 @@ from llm_cache.engine._scope import Scopes
 from llm_cache.engine.call import Call, make_call
 from llm_cache.engine.events import Notices, Reporter
 from llm_cache.engine.steps import Parts
+from llm_cache.engine.store_access import make_room
 from llm_cache.engine.threads import DaemonPool
 from llm_cache.errors import EventLoopError
+from llm_cache.store.records import Selection
 from llm_cache.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from llm_cache.config import CacheConfig
+    from llm_cache.core.entry import Entry
     from llm_cache.core.keys import Identity
     from llm_cache.core.policy import CachePolicy
     from llm_cache.core.policy_resolution import Policy
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from llm_cache.engine._sync_driver import SyncDriver
     from llm_cache.engine.async_driver import AsyncDriver
     from llm_cache.engine.events import Event
+    from llm_cache.engine.explain import Why
     from llm_cache.engine.steps import Steps
 
 T = TypeVar("T")
@@ -200,6 +205,32 @@ class Engine:
     def answer_sync(self, call: Call) -> Result[Any]:
         """Answers by blocking this thread; raises what the generator raises."""
         return _raised(self._sync.run(self._steps(call, _no_loop)))
+
+    def peek(self, call: Call) -> Entry | None:
+        """The entry that a request would be answered from, or None; counts nothing."""
+        entry = self.parts.store.get(call.identity.key) if self.is_enabled else None
+        if entry is None:
+            return None
+        if call.policy.mode is not Mode.REPLAY:
+            freshness = judge(entry, call.policy, self.parts.clock())
+            if freshness is Freshness.MISSING:
+                return None
+        return replace(entry, codec=call.codec)
+
+    def why(self, call: Call) -> Why:
+        """Whether a request would hit now, and if not, why. Raises StoreError."""
+        from llm_cache.engine.explain import explain  # most commands need none of it
+
+        return explain(self.parts, call, is_enabled=self.is_enabled)
+
+    def merge(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Stores entries of another cache where there is none that is as new; which those are."""
+        kept = self.parts.store.merge(tuple(entries))
+        keys = tuple(entry.key for entry in kept)
+        self.parts.flights.void(Selection(keys=keys).covers)
+        self.parts.store.stamps.renew(keys)
+        make_room(self.parts)
+        return kept
 
     async def off_loop(self, call: Callable[[], T]) -> T:
         """Calls something that blocks on a thread, and awaits what it returns."""

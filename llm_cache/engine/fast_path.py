@@ -1,4 +1,4 @@
-"""The quickest way to an answer: from the arguments of a call straight to its slot in memory."""
+"""From the arguments of a call straight to its slot in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from llm_cache.functions.registry import claim
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llm_cache.api.cache import LLMCache
     from llm_cache.core.keys import Identity
     from llm_cache.core.policy_resolution import Policy
     from llm_cache.core.values.codec import Codec
@@ -47,7 +46,7 @@ class _Known:
         self.slot: Callable[[], Slot | None] = _no_slot
 
 
-class Shortcuts:
+class FastPath:
     """What is known of one function's calls in the cache in use, by their arguments as written.
 
     Binding arguments and making a key of them takes longer than all the rest of a hit. Arguments
@@ -56,9 +55,10 @@ class Shortcuts:
     is for the memory tier alone to say.
     """
 
-    def __init__(self, binding: Binding, get_cache: Callable[[], LLMCache]) -> None:
+    def __init__(self, binding: Binding, get_engine: Callable[[], Engine]) -> None:
         self.binding: Final = binding
-        self._get_cache: Final = get_cache
+        self._get_engine: Final = get_engine
+        self._told_by: Final = self._find_told_by()
         self._views: dict[Scope, _View] = {}
         self._is_shared = False
         self._is_claimed = True
@@ -74,8 +74,7 @@ class Shortcuts:
         """Forgets what is known of calls."""
         self._views = {}
 
-    @property
-    def told_by(self) -> Callable[[tuple[Any, ...], dict[str, Any]], ToldBy] | None:
+    def _find_told_by(self) -> Callable[[tuple[Any, ...], dict[str, Any]], ToldBy] | None:
         """What tells the calls of this function apart; None if their arguments do, as they are."""
         if self.binding.leading:
             return self._told_by_what_counts
@@ -83,7 +82,7 @@ class Shortcuts:
             return None
         return self._told_by_all
 
-    def from_memory(self, told_by: ToldBy, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+    def from_memory(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
         """The value, if it is fresh in memory; `NOT_IN_MEMORY` if not.
 
         Raises TypeError if the function does not take the arguments, KeyParamError if one cannot
@@ -91,17 +90,18 @@ class Shortcuts:
         PrefixConflictError if another function has the prefix.
         """
         # As `_recall` and `_view`, in place: this is the way of every hit.
-        engine = self._get_cache().engine
+        told = (args, kwargs) if self._told_by is None else self._told_by(args, kwargs)
+        engine = self._get_engine()
         known: _Known | None
         view: _View | None
         try:
             view = self._views[engine.scope()]
-            known = view.known[dumps(told_by, _WITHOUT_REFERENCES)]
+            known = view.known[dumps(told, _WITHOUT_REFERENCES)]
         except (KeyError, ValueError):
             # Nothing is raised from here: with the arguments in it, a traceback would show them.
             view = known = None
         if view is None or known is None or view.engine is not engine:
-            view, known = self._recall(engine, told_by, args, kwargs)
+            view, known = self._recall(engine, told, args, kwargs)
         slot = known.slot()
         if slot is None:
             slot = engine.slot(known.identity.key)
@@ -112,9 +112,8 @@ class Shortcuts:
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, refresh: bool = False) -> Call:
         """The request that a call with these arguments is. Raises as `from_memory` does."""
-        told_by = self.told_by
-        told = (args, kwargs) if told_by is None else told_by(args, kwargs)
-        view, known = self._recall(self._get_cache().engine, told, args, kwargs)
+        told = (args, kwargs) if self._told_by is None else self._told_by(args, kwargs)
+        view, known = self._recall(self._get_engine(), told, args, kwargs)
         generator = partial(self.binding.function, *args, **kwargs)
         return Call.of(known.identity, generator, view.policy, known.codec, refresh=refresh)
 

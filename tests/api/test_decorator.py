@@ -234,7 +234,7 @@ def test_what_cannot_be_decorated():
         cached_llm_call("no spaces")(test_methods)
     with pytest.raises(ConfigError, match="ttl"):
         cached_llm_call("p", ttl=-1)
-    with pytest.raises(ConfigError, match="both given"):
+    with pytest.raises(ConfigError, match="ttl_hours is given beside ttl"):
         cached_llm_call("p", ttl="1h", ttl_hours=1)
 
     async def stream():

@@ -147,8 +147,8 @@ def _keep(
     hits: int,
 ) -> None:
     """Keeps a text as if generating it had taken so long, and it had been used so often."""
-    parts = cache.engine.parts
-    call = cache.engine.call(prefix, lambda: None, None, params, {}, UNTYPED)
+    parts = cache._engine.parts
+    call = cache._engine.call(prefix, lambda: None, None, params, {}, UNTYPED)
     entry = new_entry(parts, call, Paid(text, parts.prices.priced(usage), seconds))
     assert isinstance(entry, Entry)
     parts.store.put(entry)
@@ -179,7 +179,7 @@ def _use(cache: LLMCache, now: float) -> None:
                 saved_output_tokens=per_day * 1200,
             )
             days.append(UsageDay(day, "", prefix, "gpt-5-mini", counts))
-    cache.engine.parts.store.add_usage(days, [])
+    cache._engine.parts.store.add_usage(days, [])
 
 
 SCREENS = {

@@ -36,9 +36,9 @@ def trashed(directory: Path) -> int:
 def paid(lessons) -> str:
     """An entry of which it is known what it cost."""
     with LLMCache(lessons.directory) as cache:
-        now = cache.engine.parts.clock()
+        now = cache._engine.parts.clock()
         entry = an_entry("paid", created_at=now - 5, generation_seconds=12.0, cost_usd=0.5)
-        cache.merge([entry])
+        cache._engine.merge([entry])
     return entry.id
 
 
@@ -306,7 +306,7 @@ def test_flags_remove_exactly_what_they_choose(cli, lessons):
 def test_more_than_are_removed_at_once_are_all_removed(cli, lessons):
     """In batches, each whole; the sum is of all of them."""
     with LLMCache(lessons.directory) as cache:
-        cache.merge([an_entry(n, prefix="many") for n in range(1100)])
+        cache._engine.merge([an_entry(n, prefix="many") for n in range(1100)])
     shown = cli("invalidate", "-p", "man*", "--yes", "-q")
     assert len(set(shown.out.split())) == 1100
     assert shown.err.startswith("Removed 1,100 entries (")
@@ -458,7 +458,7 @@ def test_many_ids_are_found_in_one_pass_as_one_by_one(lessons):
         alike = [
             replace(an_entry(n), key=bytes.fromhex("abcd1234") + bytes([n] * 28)) for n in (1, 2)
         ]
-        cache.merge([*alike, *(an_entry(n, prefix="many") for n in range(400))])
+        cache._engine.merge([*alike, *(an_entry(n, prefix="many") for n in range(400))])
         few = [*sorted(lessons.all_ids), "ffffffff", "abcd123401", lessons.page[:6]]
         many = [info.id for info in cache.entries("many")]
         found, missing = find_infos(cache, few)
@@ -513,7 +513,7 @@ def test_interrupted_removal_says_how_much_went(lessons, here):
     """Ctrl-C after the question: what it says has gone, and no more."""
     entries = [an_entry(n, prefix="many") for n in range(20_000)]
     with LLMCache(lessons.directory) as cache:
-        cache.merge(entries)
+        cache._engine.merge(entries)
         process = subprocess.Popen(
             [*terminal.COMMAND, "--cache-dir", lessons.directory, "invalidate", "-p", "man*", "-y"],
             cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -234,7 +234,7 @@ def test_every_command_chooses_what_the_flags_say(cache, place, made, choice):
     now = time.time()
     entries = {each.entry(n, now): each for n, each in enumerate(made)}
     cache.clear_all()
-    cache.merge(entries)
+    cache._engine.merge(entries)
     expected = {entry.key.hex() for entry, each in entries.items() if choice.takes(each)}
     flags = choice.flags
     assert keys_of(run_here(place, "ls", "--json", *flags)) == expected
@@ -254,7 +254,7 @@ def test_param_is_matched_by_value_and_type(cache, place, typed):
     cache.clear_all()
     made = [Made("intro", at, True, 1, None, 10, None, "") for at in range(len(MEANT_BY))]
     entries = [each.entry(n, time.time()) for n, each in enumerate(made)]
-    cache.merge(entries)
+    cache._engine.merge(entries)
     expected = {
         entry.key.hex() for entry, (_, ways) in zip(entries, MEANT_BY, strict=True) if typed in ways
     }
@@ -362,7 +362,7 @@ def test_what_chooses_nothing_is_guessed_at(cli, lessons, command, args, guess):
     """No error, since nothing may be there; a hint at what is near."""
     with LLMCache(lessons.directory) as cache:
         entry = Made("word_problem", 0, True, 1, None, 10, "gpt-5-mini", "v2").entry(1, time.time())
-        cache.merge([entry])
+        cache._engine.merge([entry])
         if command[0] == "restore":
             cache.invalidate_entries([info.key for info in cache.entries()], keep=True)
     if command != ["ls"] and not args[0].startswith("-"):

@@ -43,7 +43,7 @@ FIRST = {
 def cache(tmp_path):
     """A cache at T0 with the entries above."""
     with LLMCache(tmp_path / "cache", clock=lambda: T0) as cache:
-        cache.merge(ENTRIES.values())
+        cache._engine.merge(ENTRIES.values())
         yield cache
 
 
@@ -72,9 +72,9 @@ def test_direction_can_be_said(cli, lessons, by):
     """`:asc` and `:desc` are each other's reverse where no two are the same."""
     with LLMCache(lessons.directory) as cache:
         cache.clear_all()
-        now = cache.engine.parts.clock()
+        now = cache._engine.parts.clock()
         aged = (replace(e, created_at=e.created_at - T0 + now - 5) for e in ENTRIES.values())
-        cache.merge(aged)
+        cache._engine.merge(aged)
     up, down, plain = (cli("ls", "-q", "--sort", f"{by}{way}").out for way in (":asc", ":desc", ""))
     assert len(up.split()) == 4
     assert up.split() == down.split()[::-1]
@@ -98,7 +98,7 @@ def test_what_is_the_same_stays_in_the_usual_order(emptied, hits, limit, is_desc
 def test_long_list_is_sorted_over_all_its_pages(cache):
     """Entries are read once more in pages, and none is lost or twice there."""
     many = [an_entry(n, hits=n * 7919 % 2003) for n in range(2 * PAGE + 3)]
-    cache.merge(many)
+    cache._engine.merge(many)
     found = [
         info.hits for info in Order("hits", is_descending=True).sort(cache, cache.entries(), None)
     ]

@@ -61,7 +61,7 @@ def fates(importer: Importer) -> tuple[int, int, int, int]:
 
 def everything(cache: LLMCache) -> dict[bytes, Entry]:
     """Every entry with its value, by key."""
-    return {info.key: cache.engine.parts.store.get(info.key) for info in cache.entries()}
+    return {info.key: cache._engine.parts.store.get(info.key) for info in cache.entries()}
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
@@ -77,7 +77,9 @@ def test_export_clear_import_gives_the_same_cache(made):
             sample(params, value, tenant=tenant, **measures)
             for params, value, measures, tenant in made
         ]
-        cache.merge(without_secrets(entry, cache.engine.policy(entry.prefix)) for entry in entries)
+        cache._engine.merge(
+            without_secrets(entry, cache._engine.policy(entry.prefix)) for entry in entries
+        )
         before = everything(cache)
         file = lines_of(*before.values())
         cache.clear_all()
@@ -86,7 +88,7 @@ def test_export_clear_import_gives_the_same_cache(made):
         assert everything(cache) == before
         for params, _, _, tenant in made:
             with cache.tenant(tenant):
-                assert cache.engine.parts.store.get(sample(params, tenant=tenant).key) is not None
+                assert cache._engine.parts.store.get(sample(params, tenant=tenant).key) is not None
 
 
 def test_lookup_hits_what_was_imported(cache):
@@ -108,7 +110,7 @@ def test_importing_twice_changes_nothing(cache):
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_newer_stays(cache, dry_run):
     """Of each: there is none, an older, the same, a newer one."""
-    cache.merge(sample({"n": n}, "here", created_at=NOW - 60) for n in (1, 2, 3))
+    cache._engine.merge(sample({"n": n}, "here", created_at=NOW - 60) for n in (1, 2, 3))
     ages = {0: 60, 1: 50, 2: 60, 3: 70}
     file = lines_of(*(sample({"n": n}, "came", created_at=NOW - age) for n, age in ages.items()))
     importer, refused = take(cache, file, dry_run=dry_run)
@@ -233,7 +235,7 @@ def test_max_disk_is_kept(tmp_path):
 
 def test_memory_serves_the_newer(cache):
     """A hit from memory before, the imported one after."""
-    cache.merge([sample(value="old")])
+    cache._engine.merge([sample(value="old")])
 
     def asked() -> str:
         return cache.get_or_generate_sync("intro_page", never, topic="fractions")

@@ -124,7 +124,7 @@ async def test_tasks_inherit_the_tenant(cache):
 async def test_many_tasks_of_many_tenants_get_their_own(cache):
     """Each in a block of its own, all at once, each of them several times."""
     tenants = [f"tenant {n}" for n in range(20)]
-    cache.engine.parts.store.open()
+    cache._engine.parts.store.open()
 
     @cached_llm_call("q", cache=cache)
     async def decorated(whose):
@@ -185,7 +185,7 @@ def test_a_generator_function_may_be_closed_anywhere(cache):
 
     def close():
         running.close()
-        return cache.engine.scopes.current().tenant
+        return cache._engine.scopes.current().tenant
 
     running = pages()
     contextvars.copy_context().run(next, running)
@@ -287,12 +287,11 @@ def test_a_default_tenant_will_do(make_cache):
 
 def test_another_cache_that_requires_none_opens_no_door(strict, make_cache, monkeypatch):
     """A function that goes from one cache to another asks anew whether it needs a tenant."""
-    lax, in_use = make_cache(), []
-    monkeypatch.setattr("llm_cache.api._cached.get_cache", lambda: in_use[-1])
+    lax = make_cache()
     page = cached_llm_call("page")(lambda: "text")
-    in_use.append(lax)
+    monkeypatch.setattr("llm_cache.api.default._shared.cache", lax)
     assert [page(), page()] == ["text", "text"]
-    in_use.append(strict)
+    monkeypatch.setattr("llm_cache.api.default._shared.cache", strict)
     with pytest.raises(TenantRequiredError):
         page()
 
@@ -315,7 +314,7 @@ def test_not_the_memory_tier_and_not_the_store(acmes):
     with acmes.tenant("globex"):
         assert acmes.peek("p", **ask) is None
         assert acmes.get_or_generate_sync("p", lambda: "globex's", **ask) == "globex's"
-        acmes.engine.parts.tier.clear()
+        acmes._engine.parts.tier.clear()
         assert acmes.get_or_generate_sync("p", never, **ask) == "globex's"
     with acmes.tenant("acme"):
         assert acmes.get_or_generate_sync("p", never, **ask) == SECRET
@@ -354,7 +353,7 @@ def test_not_when_more_tenants_come_than_are_remembered(cache, monkeypatch):
     """Scopes are remembered for speed, a bounded number of them."""
     monkeypatch.setattr("llm_cache.engine.fast_path.SCOPES_AT_MOST", 2)
     page = cached_llm_call("page", cache=cache)(
-        lambda: cache.engine.scopes.current().tenant,
+        lambda: cache._engine.scopes.current().tenant,
     )
     tenants = [f"tenant {n}" for n in range(10)]
     for tenant in tenants * 2:
@@ -364,7 +363,7 @@ def test_not_when_more_tenants_come_than_are_remembered(cache, monkeypatch):
 
 async def test_not_a_flight_that_is_under_way(cache):
     """Two tenants that ask for the same at once are two generations."""
-    cache.engine.parts.store.open()
+    cache._engine.parts.store.open()
     both_generate = asyncio.Barrier(2)
 
     async def ask(tenant):
@@ -510,7 +509,7 @@ def test_nothing_of_another_is_dropped(acmes, drop):
 )
 async def test_no_generation_of_another_is_voided(cache, drop):
     """What acme has under way is kept, and generated once, whatever globex drops meanwhile."""
-    cache.engine.parts.store.open()
+    cache._engine.parts.store.open()
     begun, go = asyncio.Event(), asyncio.Event()
 
     async def generate():
@@ -522,7 +521,7 @@ async def test_no_generation_of_another_is_voided(cache, drop):
         with cache.tenant("acme"):
             first = asyncio.create_task(cache.lookup("p", generate))
         await begun.wait()
-        key = cache.engine.parts.flights.under_way()[0].identity.key
+        key = cache._engine.parts.flights.under_way()[0].identity.key
         with cache.tenant("globex"):
             drop(cache, key)
         with cache.tenant("acme"):
@@ -533,7 +532,7 @@ async def test_no_generation_of_another_is_voided(cache, drop):
         # Joined; or, where its look-up took until the value was stored, found as it was kept.
         assert outcomes[0] is Outcome.MISS
         assert outcomes[1] in {Outcome.COALESCED, Outcome.HIT}
-        assert cache.engine.parts.flights.wait_until_stored(GUARD_S)
+        assert cache._engine.parts.flights.wait_until_stored(GUARD_S)
     assert [e.tenant for e in cache.entries()] == ["acme"]
 
 

@@ -17,7 +17,7 @@ from llm_cache.store.sqlite import _heartbeat
 
 cache = get_cache()
 cache.get_or_generate_sync("p", lambda: "text", n=0)
-parts = cache.engine.parts
+parts = cache._engine.parts
 store = parts.store
 database = store._file.open()
 store.get(b"0" * 32)
@@ -33,7 +33,7 @@ LOCKS = {
     "engine._flights._some_stored": lambda: parts.flights._some_stored,
     "engine._counters._lock": lambda: parts.usage._lock,
     "engine._counters._flushing": lambda: parts.usage._flushing,
-    "engine.threads._lock": lambda: cache.engine._pool._lock,
+    "engine.threads._lock": lambda: cache._engine._pool._lock,
     "store.stamps._lock": lambda: store.stamps._lock,
     "store.sqlite._writer._lock": lambda: store._writer._lock,
     "store.sqlite._writer._working": lambda: store._writer._working,

@@ -66,7 +66,7 @@ def test_counting_goes_on_with_an_entry_that_took_more_than_can_be(cache):
         cache.peek("lesson", n=1),
         hits=2**63 - 1, input_tokens=2**63 - 1, cost_usd=1e308, generation_seconds=1e308,
     )  # fmt: skip
-    assert cache.merge([replace(odd, created_at=odd.created_at + 1)])
+    assert cache._engine.merge([replace(odd, created_at=odd.created_at + 1)])
     for _ in range(3):
         for number in (1, 2):
             assert cache.get_or_generate_sync("lesson", never, n=number) == "page"
