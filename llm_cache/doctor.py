@@ -21,7 +21,7 @@ from llm_cache.errors import ConfigError
 from llm_cache.store.findings import Finding, Level
 from llm_cache.store.sqlite.check_content import check_content, check_sqlite
 from llm_cache.store.sqlite.check_files import (
-    Place,
+    CacheLocation,
     check_directory,
     check_files,
     check_owners,
@@ -85,7 +85,7 @@ def check_up(
     yield from check_place(_place(config, clock()), is_quick=is_quick)
 
 
-def check_place(place: Place, *, is_quick: bool = False) -> Iterator[Finding]:
+def check_place(place: CacheLocation, *, is_quick: bool = False) -> Iterator[Finding]:
     """Looks over where a cache lies, and what is in it."""
     yield from check_directory(place)
     if not is_usable(place):
@@ -99,8 +99,8 @@ def check_place(place: Place, *, is_quick: bool = False) -> Iterator[Finding]:
     yield from check_content(place, is_quick=is_quick)
 
 
-def _place(config: CacheConfig, now: float) -> Place:
-    return Place(
+def _place(config: CacheConfig, now: float) -> CacheLocation:
+    return CacheLocation(
         directory=config.cache_dir,
         now=now,
         allow_shared=config.allow_shared_dir,

@@ -15,7 +15,7 @@ from llm_cache.api.cache import LLMCache
 from llm_cache.cli.app import run
 from llm_cache.doctor import check_place, check_up
 from llm_cache.store.sqlite.check_content import check_sqlite
-from llm_cache.store.sqlite.check_files import Place
+from llm_cache.store.sqlite.check_files import CacheLocation
 from tests.store.older import back_to
 
 NOBODY = 65534
@@ -110,11 +110,11 @@ def test_a_directory_that_cannot_be_made_fails(tmp_path, capfd):
 def test_a_directory_that_may_not_be_made_fails(tmp_path, monkeypatch):
     """Whoever runs it may not write to what is above it; a directory that is there likewise."""
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # as for everybody but root
-    [found] = check_place(Place(directory=tmp_path / "none" / "here", now=0.0))
+    [found] = check_place(CacheLocation(directory=tmp_path / "none" / "here", now=0.0))
     assert (found.about, found.level) == ("directory", "fail")
     assert f"since {tmp_path} may not be written to: every call generates" in found.text
     (tmp_path / "empty").mkdir(mode=0o700)
-    found = next(check_place(Place(directory=tmp_path / "empty", now=0.0)))
+    found = next(check_place(CacheLocation(directory=tmp_path / "empty", now=0.0)))
     assert (found.level, "nothing is kept" in found.text) == ("fail", True)
 
 
@@ -123,9 +123,10 @@ def test_somebody_who_may_not_make_it_is_told():
     """By the rights that the process has."""
     code = (
         "import os; from pathlib import Path; import llm_cache.store.findings;"
-        "from llm_cache.store.sqlite.check_files import Place, check_directory;"
+        "from llm_cache.store.sqlite.check_files import CacheLocation, check_directory;"
         f"os.setgid({NOBODY}); os.setuid({NOBODY});"
-        "print(*(f.level for f in check_directory(Place(directory=Path('/none/here'), now=0.0))))"
+        "location = CacheLocation(directory=Path('/none/here'), now=0.0);"
+        "print(*(f.level for f in check_directory(location)))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert shown.stdout == b"fail\n"
@@ -135,9 +136,9 @@ def test_a_directory_to_be_made_on_a_network_fails(tmp_path):
     """It would be refused."""
     mounts = tmp_path / "mountinfo"
     mounts.write_text("36 35 98:0 / / rw - nfs4 server:/ rw\n")
-    [found] = check_place(Place(directory=tmp_path / "none", now=0.0, mounts=mounts))
+    [found] = check_place(CacheLocation(directory=tmp_path / "none", now=0.0, mounts=mounts))
     assert (found.level, "is on a network (nfs4)" in found.text) == ("fail", True)
-    place = Place(directory=tmp_path / "none", now=0.0, mounts=mounts, allow_network=True)
+    place = CacheLocation(directory=tmp_path / "none", now=0.0, mounts=mounts, allow_network=True)
     assert [found.level for found in check_place(place)] == ["ok"]
 
 
@@ -306,7 +307,7 @@ def test_a_directory_on_a_network_fails(lessons, tmp_path):
     """By the kernel's table of mounts."""
     mounts = tmp_path / "mounts"
     mounts.write_text(f"1 1 0:1 / {lessons.directory} rw - nfs4 server:/ rw\n")
-    place = Place(directory=lessons.directory, now=time.time(), mounts=mounts)
+    place = CacheLocation(directory=lessons.directory, now=time.time(), mounts=mounts)
     [found] = check_place(place)
     assert (found.about, str(found.level)) == ("directory", "fail")
     assert "is on a network (nfs4)" in found.text

@@ -58,7 +58,7 @@ class Pruner:
         plan = _PrunePlan(policy_of, now, {}, self._max_bytes)
         if dry_run:
             return self._carry_out(plan, _DryRun(self._read))
-        removed = self._carry_out(plan, _Removal(self._sweeper, nothing))
+        removed = self._carry_out(plan, _RealRun(self._sweeper, nothing))
         self._sweeper.give_back()
         return removed
 
@@ -75,13 +75,13 @@ class Pruner:
         plan = _PrunePlan(policy_of, now, sweep.current or {}, limit)
         if dry_run:
             return self._carry_out(plan, _DryRun(self._read))
-        removed = self._carry_out(plan, _Removal(self._sweeper, sweep.on_swept or nothing))
+        removed = self._carry_out(plan, _RealRun(self._sweeper, sweep.on_swept or nothing))
         if any(group.why == "evicted" for group in removed.groups):
             self._sweeper.move_together(limit)
         self._sweeper.give_all_back()
         return removed
 
-    def _carry_out(self, plan: _PrunePlan, executor: _DryRun | _Removal) -> Removed:
+    def _carry_out(self, plan: _PrunePlan, executor: _DryRun | _RealRun) -> Removed:
         usage = FileUsage.measured(self._read)
         is_over = usage.used_bytes > plan.limit_bytes
         gone = executor.empty_trash(plan.now if is_over else plan.now - TRASH_KEPT_S)
@@ -161,7 +161,7 @@ class _DryRun:
         pass
 
 
-class _Removal:
+class _RealRun:
     """Removes in short transactions."""
 
     def __init__(self, sweeper: Sweeper, on_swept: OnSwept) -> None:

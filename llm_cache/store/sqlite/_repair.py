@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from llm_cache.store.sqlite.check_files import Place
+    from llm_cache.store.sqlite.check_files import CacheLocation
 
 
-def open_once(place: Place) -> str:
+def open_once(place: CacheLocation) -> str:
     """Opens it as every process does, which brings it up to date."""
     with _opened(place):
         pass
     return "it is up to date now"
 
 
-def count_again(place: Place) -> str:
+def count_again(place: CacheLocation) -> str:
     """Counts the totals anew."""
     with _opened(place) as database, database.transaction() as connection:
         _count_again(connection)
     return "they were counted again"
 
 
-def drop_damaged_rows(place: Place, table: str, numbers: list[int]) -> str:
+def drop_damaged_rows(place: CacheLocation, table: str, numbers: list[int]) -> str:
     """Drops rows, unless they are sound by now; where SQLite cannot, the file is damaged."""
     try:
         with _opened(place) as database, database.transaction() as connection:
@@ -54,7 +54,7 @@ def drop_damaged_rows(place: Place, table: str, numbers: list[int]) -> str:
     return f"{len(gone):,} were dropped"
 
 
-def drop_dead_leases(place: Place) -> str:
+def drop_dead_leases(place: CacheLocation) -> str:
     """Drops the leases that nobody holds any more."""
     with _opened(place) as database, database.transaction() as connection:
         owner = database.owner
@@ -69,7 +69,7 @@ def drop_dead_leases(place: Place) -> str:
     return f"{len(dead):,} were removed"
 
 
-def move_damaged_aside(place: Place) -> str:
+def move_damaged_aside(place: CacheLocation) -> str:
     """Moves the file aside, and waits until what is sound in it was taken over."""
     aside: list[Path] = []
     seen = inode(place.file)
@@ -85,7 +85,7 @@ def move_damaged_aside(place: Place) -> str:
 
 
 @contextmanager
-def _opened(place: Place, aside: list[Path] | None = None) -> Generator[ResilientDatabase]:
+def _opened(place: CacheLocation, aside: list[Path] | None = None) -> Generator[ResilientDatabase]:
     """The file, opened to be written to. Raises StoreError; `aside` is told what was moved."""
 
     def rescued(path: Path) -> None:

@@ -34,9 +34,9 @@ from llm_cache.store.sqlite.snapshot import opened
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from llm_cache.store.sqlite.check_files import Place
+    from llm_cache.store.sqlite.check_files import CacheLocation
 
-    _Check = Callable[[Place, apsw.Connection], Iterator[Finding]]
+    _Check = Callable[[CacheLocation, apsw.Connection], Iterator[Finding]]
 
 QUICK_S: Final = 2.0
 WHOLE_S: Final = 30.0
@@ -65,7 +65,7 @@ def check_sqlite(version: str = apsw.sqlite_lib_version()) -> Iterator[Finding]:
         yield Finding("sqlite", Level.OK, f"{version}, without the WAL-reset bug")
 
 
-def check_content(place: Place, *, is_quick: bool) -> Iterator[Finding]:
+def check_content(place: CacheLocation, *, is_quick: bool) -> Iterator[Finding]:
     """Everything in the file; nothing where there is none."""
     if not place.file.exists():
         yield Finding(FILE, Level.OK, f"{place.file.name} is not there yet: nothing was kept")
@@ -92,7 +92,7 @@ def _is_in_the_way(found: Finding) -> bool:
     return found.about == FILE and (found.level is Level.FAIL or found.repair is not None)
 
 
-def _is_repaired(place: Place) -> bool:
+def _is_repaired(place: CacheLocation) -> bool:
     """Whether a repair has just made the file as a whole sound."""
     try:
         with store_errors("read", place.file), opened(place.file) as connection:
@@ -104,7 +104,7 @@ def _is_repaired(place: Place) -> bool:
         return False
 
 
-def _guarded(place: Place, check: _Check) -> list[Finding]:
+def _guarded(place: CacheLocation, check: _Check) -> list[Finding]:
     """What a check finds; an error of SQLite's is a finding, too."""
     try:
         with store_errors("read", place.file), opened(place.file) as connection:
@@ -113,7 +113,7 @@ def _guarded(place: Place, check: _Check) -> list[Finding]:
         return [_unreadable(place, error)]
 
 
-def _unreadable(place: Place, error: StoreError) -> Finding:
+def _unreadable(place: CacheLocation, error: StoreError) -> Finding:
     cause = error.__cause__
     if is_damage_of_file(cause) or is_damage_of_row(cause):
         return _damaged(place, str(cause))
@@ -121,7 +121,7 @@ def _unreadable(place: Place, error: StoreError) -> Finding:
     return Finding(FILE, Level.FAIL, text, advice)
 
 
-def _damaged(place: Place, what: str) -> Finding:
+def _damaged(place: CacheLocation, what: str) -> Finding:
     return Finding(
         FILE,
         Level.FAIL,
@@ -131,7 +131,7 @@ def _damaged(place: Place, what: str) -> Finding:
     )
 
 
-def check_schema(place: Place, connection: apsw.Connection) -> Iterator[Finding]:
+def check_schema(place: CacheLocation, connection: apsw.Connection) -> Iterator[Finding]:
     """Whether the file is ours, and of this release."""
     _schema.refuse_foreign(place.file)
     [[version]] = run(connection, "PRAGMA user_version")
@@ -146,7 +146,7 @@ def check_schema(place: Place, connection: apsw.Connection) -> Iterator[Finding]
     yield Finding(FILE, Level.OK, f"{place.file.name} is of this release (schema {version})")
 
 
-def check_entries(place: Place, connection: apsw.Connection) -> Iterator[Finding]:
+def check_entries(place: CacheLocation, connection: apsw.Connection) -> Iterator[Finding]:
     """Whether every entry is what was once written, by its checksum; read one by one."""
     for table, about in (("entries", "entries"), ("trash", "trash")):
         checked, damaged = 0, list[int]()
@@ -176,7 +176,7 @@ def _numbers(connection: apsw.Connection, table: str) -> Iterator[int]:
 
 
 def check_file(
-    place: Place, connection: apsw.Connection, *, limit_s: float, is_quick: bool
+    place: CacheLocation, connection: apsw.Connection, *, limit_s: float, is_quick: bool
 ) -> Iterator[Finding]:
     """Whether the file is sound as a whole, looked over for so long at most."""
     pragma = "quick_check" if is_quick else "integrity_check"
@@ -202,7 +202,7 @@ def _messages(connection: apsw.Connection, pragma: str, limit_s: float) -> list[
         connection.set_progress_handler(None)
 
 
-def check_totals(place: Place, connection: apsw.Connection) -> Iterator[Finding]:
+def check_totals(place: CacheLocation, connection: apsw.Connection) -> Iterator[Finding]:
     """Whether the totals per prefix are those of the entries; in one statement, so at one time."""
     [[wrong]] = run(connection, _TOTALS)
     if wrong:
@@ -214,7 +214,7 @@ def check_totals(place: Place, connection: apsw.Connection) -> Iterator[Finding]
         yield Finding("totals", Level.OK, "they agree with the entries")
 
 
-def check_size(place: Place, connection: apsw.Connection) -> Iterator[Finding]:
+def check_size(place: CacheLocation, connection: apsw.Connection) -> Iterator[Finding]:
     """How much of `max_disk` is used."""
     used = used_bytes(partial(run, connection))
     text = f"{format_size(used)} of {format_size(place.max_bytes)} are used (max_disk)"
@@ -224,7 +224,7 @@ def check_size(place: Place, connection: apsw.Connection) -> Iterator[Finding]:
         yield Finding("size", Level.OK, text)
 
 
-def check_clock(place: Place, connection: apsw.Connection) -> Iterator[Finding]:
+def check_clock(place: CacheLocation, connection: apsw.Connection) -> Iterator[Finding]:
     """Whether entries are from the future, as far as that counts."""
     sql = "SELECT count(*), max(created_at) FROM entries WHERE created_at > ?"
     [[ahead, latest]] = run(connection, sql, (place.now + CLOCK_SKEW_S,))
@@ -237,7 +237,7 @@ def check_clock(place: Place, connection: apsw.Connection) -> Iterator[Finding]:
         yield Finding("clock", Level.OK, "no entry is from the future")
 
 
-def check_trash(place: Place, connection: apsw.Connection) -> Iterator[Finding]:
+def check_trash(place: CacheLocation, connection: apsw.Connection) -> Iterator[Finding]:
     """What is in the trash, and whether it is emptied in time."""
     sql = f"SELECT count(*), coalesce(sum({SIZE}), 0), min(removed_at) FROM trash"  # noqa: S608 - our own names
     [[number, size_bytes, oldest]] = run(connection, sql)
@@ -253,7 +253,7 @@ def check_trash(place: Place, connection: apsw.Connection) -> Iterator[Finding]:
         yield Finding("trash", Level.OK, text)
 
 
-def check_leases(place: Place, connection: apsw.Connection) -> Iterator[Finding]:
+def check_leases(place: CacheLocation, connection: apsw.Connection) -> Iterator[Finding]:
     """Who is generating, and who is noted to be, but is not."""
     live = set(_liveness.look(place.directory)[0]) if _has_owners(place) else set[str]()
     rows = run(connection, "SELECT owner, token, boot, deadline FROM leases")
@@ -267,11 +267,11 @@ def check_leases(place: Place, connection: apsw.Connection) -> Iterator[Finding]
     yield Finding("leases", Level.WARN, text, "nothing: who needs one takes it over", repair)
 
 
-def _has_owners(place: Place) -> bool:
+def _has_owners(place: CacheLocation) -> bool:
     return (place.directory / _liveness.DIRECTORY_NAME).is_dir()
 
 
-def check_counts(place: Place, connection: apsw.Connection) -> Iterator[Finding]:
+def check_counts(place: CacheLocation, connection: apsw.Connection) -> Iterator[Finding]:
     """Whether the counts of use can be read."""
     del place
     days = _counters.read(partial(run, connection))

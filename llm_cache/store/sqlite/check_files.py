@@ -48,7 +48,7 @@ _PAGE_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class CacheLocation:
     """Where a cache lies, and what its settings allow there. `mounts` is the table of mounts."""
 
     directory: Path
@@ -65,12 +65,12 @@ class Place:
         return self.directory / FILE_NAME
 
 
-def is_usable(place: Place) -> bool:
+def is_usable(place: CacheLocation) -> bool:
     """Whether the directory is there, and may be trusted with what is in it."""
     return place.directory.is_dir() and _distrust(place) is None
 
 
-def check_directory(place: Place) -> Iterator[Finding]:
+def check_directory(place: CacheLocation) -> Iterator[Finding]:
     """Whose the directory is, who may come in, and on what disk it lies."""
     path = place.directory
     if not os.path.lexists(path):
@@ -101,7 +101,7 @@ def check_directory(place: Place) -> Iterator[Finding]:
         yield Finding("directory", Level.OK, f"{path} is {whose}, on a disk of this machine")
 
 
-def _of_none(place: Place) -> Finding:
+def _of_none(place: CacheLocation) -> Finding:
     """Whether a directory that is not there can be made when it is first needed."""
     path = place.directory
     above = next(each for each in path.parents if os.path.lexists(each))
@@ -121,7 +121,7 @@ def _of_none(place: Place) -> Finding:
     return Finding("directory", Level.OK, f"{path} is not there yet: nothing was kept")
 
 
-def check_files(place: Place) -> Iterator[Finding]:
+def check_files(place: CacheLocation) -> Iterator[Finding]:
     """Whose the files are, who may read them, and what was left behind."""
     found = [path for path in sorted(place.directory.iterdir()) if _OURS.fullmatch(path.name)]
     inside = place.directory / _liveness.DIRECTORY_NAME
@@ -133,7 +133,7 @@ def check_files(place: Place) -> Iterator[Finding]:
     yield from _check_kept_aside(place)
 
 
-def check_room(place: Place) -> Iterator[Finding]:
+def check_room(place: CacheLocation) -> Iterator[Finding]:
     """What is free on the disk, the reserve, and the log."""
     facts = os.statvfs(place.directory)
     free_bytes = facts.f_bavail * facts.f_frsize
@@ -160,7 +160,7 @@ def check_room(place: Place) -> Iterator[Finding]:
         yield Finding("log", Level.OK, text if log_bytes else "it is empty")
 
 
-def check_owners(place: Place) -> Iterator[Finding]:
+def check_owners(place: CacheLocation) -> Iterator[Finding]:
     """Which processes use it, and what those that died have left."""
     directory = place.directory / _liveness.DIRECTORY_NAME
     if not directory.is_dir():
@@ -179,7 +179,7 @@ def check_owners(place: Place) -> Iterator[Finding]:
     yield Finding("owners", Level.WARN, f"{use} now; {left}", advice, repair)
 
 
-def _check_permissions(place: Place, found: Iterable[Path]) -> Iterator[Finding]:
+def _check_permissions(place: CacheLocation, found: Iterable[Path]) -> Iterator[Finding]:
     """Links, files of others, and what others may read."""
     is_all_right = True
     facts = {path: os.lstat(path) for path in found if os.path.lexists(path)}
@@ -206,7 +206,7 @@ def _check_permissions(place: Place, found: Iterable[Path]) -> Iterator[Finding]
         yield Finding("files", Level.OK, f"{len(files)} of them, none open to others")
 
 
-def _check_drafts(place: Place) -> Iterator[Finding]:
+def _check_drafts(place: CacheLocation) -> Iterator[Finding]:
     drafts = [path for path in place.directory.iterdir() if _DRAFT.fullmatch(path.name)]
     drafts = [path for path in drafts if _is_old(path, place.now)]
     if drafts:
@@ -215,7 +215,7 @@ def _check_drafts(place: Place) -> Iterator[Finding]:
         yield Finding("files", Level.WARN, text, "remove them", repair)
 
 
-def _check_kept_aside(place: Place) -> Iterator[Finding]:
+def _check_kept_aside(place: CacheLocation) -> Iterator[Finding]:
     """What was damaged once: its sound entries were taken over, and the rest is the user's."""
     aside: dict[str, list[Path]] = {}
     for path in sorted(place.directory.iterdir()):
@@ -230,7 +230,7 @@ def _check_kept_aside(place: Place) -> Iterator[Finding]:
         yield Finding("files", Level.WARN, text, advice)
 
 
-def _distrust(place: Place) -> str | None:
+def _distrust(place: CacheLocation) -> str | None:
     """Why the directory, which is there, is not to be used, and what to do."""
     try:
         prepare_directory(
@@ -275,12 +275,12 @@ def _remove(paths: list[Path]) -> str:
     return f"removed {_names(paths)}"
 
 
-def _remove_dead_owners(place: Place, unfinished: list[Path]) -> str:
+def _remove_dead_owners(place: CacheLocation, unfinished: list[Path]) -> str:
     _, dead = _liveness.look(place.directory)
     return _remove([*dead, *(path for path in unfinished if _is_old(path, place.now))])
 
 
-def _set_reserve_aside(place: Place) -> str:
+def _set_reserve_aside(place: CacheLocation) -> str:
     disk = DiskSpace(place.directory, min_free_bytes=place.min_free_bytes)
     disk.check(RESERVE_BYTES)
     disk.set_aside()
