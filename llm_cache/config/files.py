@@ -88,7 +88,7 @@ class SourceFile:
 def find_config_file(cwd: Path) -> Path | None:
     """The nearest settings file from `cwd` upward within the same repository.
 
-    Without a repository only `cwd` itself is looked at. A `cache.toml` goes before a
+    Without a repository only `cwd` itself is looked at. A `cache.toml` overrides a
     `pyproject.toml` beside it, which counts only if it has a `[tool.llm-cache]` table.
     """
     directories = [cwd, *cwd.parents]
@@ -135,7 +135,7 @@ def distrust(
 ) -> str | None:
     """Why user `uid` should not trust the file `name`, and what to do; None for a trusted one.
 
-    `private_group` tells the group of a user that nobody else is in, None where there is none.
+    `private_group` returns the group of a user that nobody else is in, None where there is none.
     """
     mode = f"(mode {stat.S_IMODE(facts.st_mode):04o})"
     if not stat.S_ISREG(facts.st_mode):

@@ -1,7 +1,7 @@
-"""Reading the settings from where the user put them.
+"""Loads the settings from flags, environment and file.
 
-Flags go before the environment, the environment before the file, the file before the built-in
-values; they are merged key by key, and each setting knows where it came from.
+Flags override the environment, the environment the file, the file the built-in values;
+they are merged key by key, and each setting knows where it came from.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class Problem:
 
 
 class WrongSettingsError(ConfigError):
-    """Everything that is wrong with a configuration; the message tells the first."""
+    """Everything that is wrong with a configuration; the message names the first."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda problem: problem.line or 0))
@@ -122,7 +122,7 @@ def quoted_key(name: str) -> str:
 
 
 def unknown(name: str, known: Iterable[str]) -> str:
-    """The message about a key that nobody knows: what it might have been."""
+    """The message about an unknown key: which one may have been meant."""
     import difflib
 
     names = sorted(known)

@@ -1,4 +1,4 @@
-"""Every source of a prefix's policy put together, field by field."""
+"""Resolves the policy of a prefix from its sources, field by field."""
 
 from __future__ import annotations
 
@@ -174,8 +174,8 @@ class Policy:
 class PolicyTable:
     """What the configuration in force says about each prefix.
 
-    `mode` is that of `[cache]`; `mode_of_environment` goes before every mode of a file or a
-    decorator, and before all others if it is `replay`.
+    `mode` is that of `[cache]`; `mode_of_environment` overrides every mode of a file or a
+    decorator, and all others if it is `replay`.
     """
 
     prefixes: Mapping[str, CachePolicy] = field(default_factory=dict[str, CachePolicy])
