@@ -23,7 +23,8 @@ def _off_loop(
 
     @wraps(method)
     async def call(self: AsyncManagement, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._off_loop(partial(method, self._management, *args, **kwargs))
+        made = partial(method, self._management, *args, **kwargs)  # pyright: ignore[reportPrivateUsage]
+        return await self._off_loop(made)  # pyright: ignore[reportPrivateUsage]
 
     return cast("Callable[Concatenate[AsyncManagement, P], Coroutine[Any, Any, T]]", call)
 

@@ -45,7 +45,7 @@ _RESERVED: Final = frozenset({"generator", "ttl"})
 
 def engine_of(cache: Management) -> Engine:
     """The engine of a cache, for the modules of this package."""
-    return cache._engine  # noqa: SLF001
+    return cache._engine  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 class Management:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_cache.api.cache import LLMCache
-from llm_cache.cli.select.order import PAGE, Order
+from llm_cache.cli.select.order import PAGE, SortOrder
 from tests.conformance.samples import T0, an_entry
 
 FIGURES = ["age", "size", "hits", "expires", "saved"]
@@ -63,7 +63,7 @@ def names(infos) -> list[str]:
 @pytest.mark.parametrize("by", FIGURES)
 def test_what_stands_out_comes_first(cache, by, limit):
     """Each figure in the direction that one is likely to want, also with a limit."""
-    order = Order(by, is_descending=by != "expires")
+    order = SortOrder(by, is_descending=by != "expires")
     assert names(order.sort(cache, cache.entries(), limit)) == FIRST[by][:limit]
 
 
@@ -91,7 +91,7 @@ def test_what_is_the_same_stays_in_the_usual_order(emptied, hits, limit, is_desc
     emptied.clear_all()
     emptied.merge(an_entry(n, hits=many) for n, many in enumerate(hits))
     usual = list(emptied.entries())
-    found = Order("hits", is_descending=is_descending).sort(emptied, iter(usual), limit)
+    found = SortOrder("hits", is_descending=is_descending).sort(emptied, iter(usual), limit)
     assert list(found) == sorted(usual, key=attrgetter("hits"), reverse=is_descending)[:limit]
 
 
@@ -100,7 +100,7 @@ def test_long_list_is_sorted_over_all_its_pages(cache):
     many = [an_entry(n, hits=n * 7919 % 2003) for n in range(2 * PAGE + 3)]
     cache._engine.merge(many)
     found = [
-        info.hits for info in Order("hits", is_descending=True).sort(cache, cache.entries(), None)
+        info.hits for info in SortOrder("hits", is_descending=True).sort(cache, cache.entries(), None)
     ]
     assert found == sorted([e.hits for e in many] + [0, 2, 9, 1], reverse=True)
 
@@ -113,7 +113,7 @@ def test_entry_that_goes_meanwhile_is_left_out(cache):
         yield from infos
         cache.invalidate_entries([ENTRIES["used"].key])
 
-    found = Order("age", is_descending=True).sort(cache, removing(), None)
+    found = SortOrder("age", is_descending=True).sort(cache, removing(), None)
     assert names(found) == ["old", "slow", "young"]
 
 

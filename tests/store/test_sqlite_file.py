@@ -325,7 +325,7 @@ def test_closing_beside_a_write_that_hangs_raises_nothing(store):
     written = store._writer.submit(hang)
     assert began.wait(30)
     try:
-        store._live.close()
+        store._file.close()
     finally:
         go_on.set()
     assert written.exception(30) is not None
