@@ -89,7 +89,7 @@ def test_direction_can_be_said(cli, lessons, by):
 def test_what_is_the_same_stays_in_the_usual_order(emptied, hits, limit, is_descending):
     """Sorting is stable, with a limit and without one."""
     emptied.clear_all()
-    emptied.merge(an_entry(n, hits=many) for n, many in enumerate(hits))
+    emptied._engine.merge(an_entry(n, hits=many) for n, many in enumerate(hits))
     usual = list(emptied.entries())
     found = SortOrder("hits", is_descending=is_descending).sort(emptied, iter(usual), limit)
     assert list(found) == sorted(usual, key=attrgetter("hits"), reverse=is_descending)[:limit]
@@ -99,9 +99,8 @@ def test_long_list_is_sorted_over_all_its_pages(cache):
     """Entries are read once more in pages, and none is lost or twice there."""
     many = [an_entry(n, hits=n * 7919 % 2003) for n in range(2 * PAGE + 3)]
     cache._engine.merge(many)
-    found = [
-        info.hits for info in SortOrder("hits", is_descending=True).sort(cache, cache.entries(), None)
-    ]
+    by_hits = SortOrder("hits", is_descending=True)
+    found = [info.hits for info in by_hits.sort(cache, cache.entries(), None)]
     assert found == sorted([e.hits for e in many] + [0, 2, 9, 1], reverse=True)
 
 
