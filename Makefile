@@ -79,7 +79,7 @@ test-others: $(DEV) ## the quick part of the suite on every other Python that is
 define list_extras
 import tomllib
 with open("pyproject.toml", "rb") as file:
-    print(*sorted(tomllib.load(file)["project"]["optional-dependencies"].keys() - {"dev", "bench"}))
+    print(*sorted(tomllib.load(file)["project"]["optional-dependencies"]))
 endef
 export list_extras
 
@@ -132,7 +132,8 @@ $(BIN)/python:
 	  exit 1; \
 	fi; \
 	echo "setting up $(VENV) with $$($$found --version)"; \
-	$$found -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }
+	$$found -m venv --clear $(VENV) && \
+	$(PIP) install --upgrade 'pip>=25.1' || { rm -rf $(VENV); exit 1; } # the first with --group
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	@echo 'installing llm-cache'
@@ -141,16 +142,16 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-examples: pyproject.toml | $(BIN)/python
 	@echo 'installing llm-cache and the client for its examples'
-	@$(PIP) install --editable '.[examples]'
+	@$(PIP) install --editable . --group examples
 	@touch $@ $(VENV)/.installed
 
 # The peer that the command line is timed against.
 $(VENV)/.installed-bench: pyproject.toml $(DEV)
 	@echo 'installing what the benchmarks compare with'
-	@$(PIP) install --editable '.[bench]'
+	@$(PIP) install --editable . --group bench
 	@touch $@
 
 $(DEV): pyproject.toml | $(BIN)/python
 	@echo 'installing llm-cache and its development tools (the first time takes a minute)'
-	@$(PIP) install --editable '.[dev,examples,prices,zstd]'
+	@$(PIP) install --editable '.[prices,zstd]' --group dev --group examples
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-examples

@@ -115,7 +115,7 @@ async def ask_model(prompt: str, *, offline: str) -> Generated[str]:
 
 
 def client() -> AsyncOpenAI:
-    """The official client: `pip install '.[examples]'` from the checkout."""
+    """The official client: `pip install --group examples` in the checkout."""
     from openai import AsyncOpenAI
 
     return AsyncOpenAI(api_key=os.environ.get("OPENAI_API_KEY", "none"))
