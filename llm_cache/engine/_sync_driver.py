@@ -11,20 +11,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from llm_cache.engine import steps as do
 from llm_cache.engine._flights import Abandoned, Failed, GaveUp, current_flight, running_loop
-from llm_cache.engine.steps import (
-    ACKNOWLEDGED_WITHIN_S,
-    LOOK_EVERY_S,
-    Block,
-    Generate,
-    Launch,
-    Made,
-    Pause,
-    Publish,
-    Read,
-    Wait,
-    timed_out,
-)
 from llm_cache.engine.store_access import land
 from llm_cache.engine.threads import start_thread
 
@@ -64,21 +52,21 @@ class SyncDriver:
 
     def _carry_out(self, step: Step) -> Any:  # noqa: ANN401 - each step has its own reply
         match step:
-            case Read(call) | Block(call):
+            case do.Read(call) | do.Block(call):
                 return call()
-            case Launch(flight, steps, waits):
+            case do.Launch(flight, steps, waits):
                 if waits:
                     self._fly(flight, steps)
                 else:
                     fly = partial(self._fly_alone, flight, steps)
                     start_thread(f"llm-cache flight {flight.identity.prefix}", fly)
-            case Wait(flight, timeout_s):
+            case do.Wait(flight, timeout_s):
                 return self._wait(flight, timeout_s)
-            case Generate(prefix, generator, timeout_s):
+            case do.Generate(prefix, generator, timeout_s):
                 return _generate(prefix, generator, timeout_s)
-            case Pause(seconds):
+            case do.Pause(seconds):
                 time.sleep(seconds)
-            case Publish(write, stored):
+            case do.Publish(write, stored):
                 self._publishing.submit(write)
                 self._wait_until_acknowledged(stored)
         return None
@@ -87,7 +75,7 @@ class SyncDriver:
         # A queue is waited for, a store in trouble is not: while it is, no other job ends.
         while True:
             finished = self._publishing.finished
-            if concurrent.futures.wait([stored], ACKNOWLEDGED_WITHIN_S).done:
+            if concurrent.futures.wait([stored], do.ACKNOWLEDGED_WITHIN_S).done:
                 return
             if self._publishing.finished == finished:
                 return
@@ -111,7 +99,7 @@ class SyncDriver:
             return GaveUp()
         ends_at = time.monotonic() + timeout_s
         while (left_s := ends_at - time.monotonic()) > 0:
-            pause_s = left_s if flight.loop is None else min(left_s, LOOK_EVERY_S)
+            pause_s = left_s if flight.loop is None else min(left_s, do.LOOK_EVERY_S)
             concurrent.futures.wait([flight.future], None if math.isinf(pause_s) else pause_s)
             if flight.future.done():
                 return flight.future.result()
@@ -129,13 +117,13 @@ def call_sync(generator: Callable[[], object]) -> Any:  # noqa: ANN401 - the use
     return run() if running_loop() is None else _on_thread(run, None)
 
 
-def _generate(prefix: str, generator: Callable[[], object], timeout_s: float) -> Made | Failed:
+def _generate(prefix: str, generator: Callable[[], object], timeout_s: float) -> do.Made | Failed:
     try:
         if math.isinf(timeout_s):
-            return Made(call_sync(generator))
-        return Made(_on_thread(partial(call_sync, generator), timeout_s))
+            return do.Made(call_sync(generator))
+        return do.Made(_on_thread(partial(call_sync, generator), timeout_s))
     except _StillRunningError:
-        return Failed(timed_out(prefix, timeout_s), None)
+        return Failed(do.timed_out(prefix, timeout_s), None)
     except Exception as error:  # noqa: BLE001 - the user's; every caller gets it
         return Failed(error, error.__traceback__)
 

@@ -9,20 +9,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from llm_cache.engine import steps as do
 from llm_cache.engine._flights import Abandoned, Failed, GaveUp, current_flight
-from llm_cache.engine.steps import (
-    ACKNOWLEDGED_WITHIN_S,
-    LOOK_EVERY_S,
-    Block,
-    Generate,
-    Launch,
-    Made,
-    Pause,
-    Publish,
-    Read,
-    Wait,
-    timed_out,
-)
 from llm_cache.engine.store_access import land
 
 if TYPE_CHECKING:
@@ -74,51 +62,48 @@ class AsyncDriver:
 
     async def _carry_out(self, step: Step) -> Any:  # noqa: ANN401 - each step has its own reply
         match step:
-            case Read(read):
+            case do.Read(read):
                 store = self._parts.store
                 inline = store.is_local and store.is_open
                 return read() if inline else await self.off_loop(read)
-            case Launch(flight, steps):
+            case do.Launch(flight, steps):
                 name = f"llm-cache flight {flight.identity.prefix}"
                 flight.task = asyncio.get_running_loop().create_task(
                     self._fly(flight, steps), name=name
                 )
                 flight.task.add_done_callback(_retrieve)
-            case Wait(flight, timeout_s):
+            case do.Wait(flight, timeout_s):
                 return await self._wait(flight, timeout_s)
-            case Generate(prefix, generator, timeout_s):
+            case do.Generate(prefix, generator, timeout_s):
                 return await self._generate(prefix, generator, timeout_s)
-            case Block(call):
+            case do.Block(call):
                 return await self.off_loop(call)
-            case Pause(seconds):
+            case do.Pause(seconds):
                 await asyncio.sleep(seconds)
-            case Publish(write, stored):
+            case do.Publish(write, stored):
                 self._publishing.submit(write)
                 await self._acknowledged(stored)
         return None
 
     async def _generate(
         self, prefix: str, generator: Callable[[], object], timeout_s: float
-    ) -> Made | Failed:
+    ) -> do.Made | Failed:
+        limit = None if math.isinf(timeout_s) else asyncio.timeout(timeout_s)
         try:
-            if math.isinf(timeout_s):
-                return Made(await self.call(generator))
-        except Exception as error:  # noqa: BLE001 - the user's; every caller gets it
-            return Failed(error, error.__traceback__)
-        limit = asyncio.timeout(timeout_s)
-        try:
+            if limit is None:
+                return do.Made(await self.call(generator))
             async with limit:
-                return Made(await self.call(generator))
+                return do.Made(await self.call(generator))
         except Exception as error:  # noqa: BLE001 - the user's; every caller gets it
-            if isinstance(error, TimeoutError) and limit.expired():
-                return Failed(timed_out(prefix, timeout_s), None)
+            if limit is not None and isinstance(error, TimeoutError) and limit.expired():
+                return Failed(do.timed_out(prefix, timeout_s), None)
             return Failed(error, error.__traceback__)
 
     async def _acknowledged(self, stored: Future[None]) -> None:
         # A queue is waited for, a store in trouble is not: while it is, no other job ends.
         while True:
             finished = self._publishing.finished
-            if await settled(stored, ACKNOWLEDGED_WITHIN_S):
+            if await settled(stored, do.ACKNOWLEDGED_WITHIN_S):
                 return
             if self._publishing.finished == finished:
                 return
@@ -133,7 +118,7 @@ class AsyncDriver:
         is_of_other_loop = flight.loop not in (None, asyncio.get_running_loop())
         ends_at = time.monotonic() + timeout_s
         while (left_s := ends_at - time.monotonic()) > 0:
-            pause_s = min(left_s, LOOK_EVERY_S) if is_of_other_loop else left_s
+            pause_s = min(left_s, do.LOOK_EVERY_S) if is_of_other_loop else left_s
             if await settled(flight.future, None if math.isinf(pause_s) else pause_s):
                 return flight.future.result()
             if self._parts.flights.is_stranded(flight):

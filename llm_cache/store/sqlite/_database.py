@@ -78,7 +78,6 @@ class Database:
         `trouble` is what kept it from being opened for writing before: now it is to be read.
         """
         self.path: Final = path
-        self._beside = beside
         self._synchronous = synchronous
         self._is_closed = False
         made_again_in_child(self._make_locks)
