@@ -1,6 +1,6 @@
 """What a function does to the variables it closes over."""
 
-from llm_cache.functions._writes import Writes, writes_of
+from llm_cache.functions._closure_writes import Writes, writes_of
 
 
 def _closing_over():  # noqa: C901 - many functions, not a long one

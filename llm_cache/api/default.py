@@ -9,7 +9,7 @@ from llm_cache.api._management import engine_of
 from llm_cache.api.cache import LLMCache
 from llm_cache.config import load_config
 from llm_cache.core.arguments import refuse_argument
-from llm_cache.core.fork_locks import made_again_in_child
+from llm_cache.core.fork_locks import reset_after_fork
 
 if TYPE_CHECKING:
     from llm_cache.engine.engine import Engine
@@ -20,7 +20,7 @@ class _Shared:
 
     def __init__(self) -> None:
         self.cache: LLMCache | None = None
-        made_again_in_child(self._make_locks)
+        reset_after_fork(self._make_locks)
 
     def _make_locks(self) -> None:
         self.making = threading.Lock()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar, cast
 
 from llm_cache.config.problems import Problem, WrongSettingsError, unknown
-from llm_cache.core.kinds import Kind, shown_value, with_args
+from llm_cache.core.setting_types import Kind, shown_value, with_args
 from llm_cache.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Final
 from llm_cache.config import checks as check
 from llm_cache.config._fields import TABLE, Settings, list_of, setting, sound, table, table_of
 from llm_cache.config.problems import Problem, WrongSettingsError, unknown
-from llm_cache.core.kinds import Kind
 from llm_cache.core.policy import POLICY_FIELDS, UNSET, CachePolicy, PolicyError
+from llm_cache.core.setting_types import Kind
 
 MOST_WARM_ITEMS: Final = 100_000
 

@@ -20,9 +20,9 @@ from llm_cache.config.problems import (
     split_key,
     unknown,
 )
-from llm_cache.core.kinds import Kind
 from llm_cache.core.policy import MODE, CachePolicy, Mode
 from llm_cache.core.policy_resolution import PolicyTable
+from llm_cache.core.setting_types import Kind
 
 if TYPE_CHECKING:
     from llm_cache.config._toml_lines import KeyPath

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeGuard
 
 from llm_cache.core.keys import check_prefix, check_tenant
-from llm_cache.core.kinds import Kind, shown_value
 from llm_cache.core.policy import one_of
+from llm_cache.core.setting_types import Kind, shown_value
 from llm_cache.core.units import DURATION, format_duration, parse_size, to_seconds
 
 if TYPE_CHECKING:

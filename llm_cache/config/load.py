@@ -22,8 +22,8 @@ from llm_cache.config.problems import (
     harmless,
     unknown,
 )
-from llm_cache.core.kinds import shown_value
 from llm_cache.core.policy import MODE
+from llm_cache.core.setting_types import shown_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from llm_cache.core.kinds import shortened
+from llm_cache.core.setting_types import shortened
 from llm_cache.errors import ConfigError
 
 if TYPE_CHECKING:

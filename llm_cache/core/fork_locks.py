@@ -18,7 +18,7 @@ T = TypeVar("T")
 _makers: Final[set[weakref.WeakMethod[Callable[[], None]]]] = set()
 
 
-def made_again_in_child(make_locks: Callable[[], None]) -> None:
+def reset_after_fork(make_locks: Callable[[], None]) -> None:
     """Calls `make_locks`, a method that makes an object's locks: now, and in every forked child.
 
     The object is not kept alive for that.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from llm_cache.core.arguments import refuse_argument
 from llm_cache.core.gates import GATES
-from llm_cache.core.kinds import Kind, shown_value, with_args
+from llm_cache.core.setting_types import Kind, shown_value, with_args
 from llm_cache.core.units import DURATION, FOREVER, Duration, hours_to_seconds
 from llm_cache.errors import ConfigError
 

@@ -7,7 +7,7 @@ import re
 from datetime import date, datetime, time, timedelta
 from typing import Final, TypeAlias
 
-from llm_cache.core.kinds import Kind, shortened, shown_value
+from llm_cache.core.setting_types import Kind, shortened, shown_value
 
 Duration: TypeAlias = str | timedelta | int | float
 """What is taken for a duration: `"7d"`, `timedelta(days=7)`, `"forever"`, or a bare 0."""

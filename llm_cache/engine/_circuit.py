@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
-from llm_cache.core.fork_locks import made_again_in_child
+from llm_cache.core.fork_locks import reset_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ class CircuitBreaker:
         """`good_news` is logged when calls succeed again."""
         self._good_news = good_news
         self._monotonic = monotonic
-        made_again_in_child(self._make_locks)
+        reset_after_fork(self._make_locks)
         self._failures = 0
         self._pause_s = FIRST_PAUSE_S
         self._next_try_at = 0.0
@@ -83,7 +83,7 @@ class GeneratorBreakers:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        made_again_in_child(self._make_locks)
+        reset_after_fork(self._make_locks)
         self._of: dict[str, CircuitBreaker] = {}
 
     def _make_locks(self) -> None:

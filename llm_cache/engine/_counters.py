@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from llm_cache.core.fork_locks import made_again_in_child
+from llm_cache.core.fork_locks import reset_after_fork
 from llm_cache.core.values.refusals import told
 from llm_cache.engine.threads import before_worker_ends
 from llm_cache.errors import StoreError
@@ -100,7 +100,7 @@ class UsageCounter:
     def __init__(self, store: CounterStore, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
-        made_again_in_child(self._make_locks)
+        reset_after_fork(self._make_locks)
         self.hits: Final[deque[Use]] = deque()
         """One `Use` a hit, to be added up later: every hit comes this way, without a lock."""
         self._untold: dict[object, _Hits] = {}

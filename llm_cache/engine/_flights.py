@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from llm_cache.core.fork_locks import made_again_in_child
+from llm_cache.core.fork_locks import reset_after_fork
 from llm_cache.errors import RecursiveGenerationError
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Flights:
     """The flights of a cache in this process."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        made_again_in_child(self._make_locks)
+        reset_after_fork(self._make_locks)
         self._open_to_join: dict[tuple[bytes, bool], Flight] = {}
         self._not_yet_stored: set[Flight] = set()
         self._cut_off: set[bytes] = set()

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.core.entry import freshness_window
-from llm_cache.core.fork_locks import made_again_in_child
+from llm_cache.core.fork_locks import reset_after_fork
 from llm_cache.core.policy import Mode
 from llm_cache.core.values.codec import is_immutable
 from llm_cache.engine._counters import Use
@@ -86,7 +86,7 @@ class MemoryTier:
         self._max_bytes = max_bytes
         self._slots: OrderedDict[bytes, Slot] = OrderedDict()
         self._bytes = 0
-        made_again_in_child(self._make_locks)
+        reset_after_fork(self._make_locks)
 
     def __len__(self) -> int:
         return len(self._slots)

@@ -9,7 +9,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.core.arguments import refuse_argument
-from llm_cache.core.fork_locks import made_again_in_child
+from llm_cache.core.fork_locks import reset_after_fork
 from llm_cache.core.keys import ID_DIGITS
 from llm_cache.core.values.refusals import told
 from llm_cache.errors import ConfigError
@@ -58,7 +58,7 @@ class Notices:
 
     def __init__(self) -> None:
         self._said: set[tuple[str, ...]] = set()
-        made_again_in_child(self._make_locks)
+        reset_after_fork(self._make_locks)
 
     def _make_locks(self) -> None:
         self._lock = threading.Lock()

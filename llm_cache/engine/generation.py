@@ -13,7 +13,7 @@ from llm_cache.core.usage import Paid, unwrapped
 from llm_cache.core.values.refusals import NotStorable, told
 from llm_cache.engine import store_access
 from llm_cache.engine._flights import Abandoned, Failed, Landed
-from llm_cache.engine._lease import landed_from, take_lease
+from llm_cache.engine._take_lease import landed_from, take_lease
 from llm_cache.engine.steps import Block, Generate, Made, Publish, Read
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from llm_cache.core.fork_locks import made_again_in_child
+from llm_cache.core.fork_locks import reset_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ class DaemonPool:
         self._size = size
         self._idle = 0
         self._threads: list[threading.Thread] = []
-        made_again_in_child(self._make_locks)
+        reset_after_fork(self._make_locks)
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._is_closed = False
         self.finished = 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llm_cache.core.values.canonical import plain
 from llm_cache.errors import KeyParamError
-from llm_cache.functions._writes import writes_of
+from llm_cache.functions._closure_writes import writes_of
 from llm_cache.functions.callables import code_of, file_of, layers
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from llm_cache.core.fork_locks import made_again_in_child
+from llm_cache.core.fork_locks import reset_after_fork
 from llm_cache.errors import PrefixConflictError
 from llm_cache.functions.callables import INTERACTIVE, code_of, file_of, innermost
 
@@ -50,7 +50,7 @@ class _Claiming:
     """A lock for who changes the claims."""
 
     def __init__(self) -> None:
-        made_again_in_child(self._make_locks)
+        reset_after_fork(self._make_locks)
 
     def _make_locks(self) -> None:
         self.lock = threading.Lock()

@@ -222,5 +222,5 @@ class Held(Enum):
 
     BY_ANOTHER = auto()
     """Somebody else generates: wait for the answer."""
-    IN_A_CIRCLE = auto()
+    IN_A_CYCLE = auto()
     """Somebody else generates, and waits for what is being generated here."""

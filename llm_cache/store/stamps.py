@@ -14,7 +14,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from llm_cache.core.fork_locks import made_again_in_child
+from llm_cache.core.fork_locks import reset_after_fork
 from llm_cache.errors import StoreError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class FileStamps:
         Where it may not be written to it is only read.
         """
         self._path = path
-        made_again_in_child(self._make_locks)
+        reset_after_fork(self._make_locks)
         flags = os.O_CLOEXEC | os.O_NOFOLLOW
         try:
             self._fd = os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o600)

@@ -214,9 +214,9 @@ def test_a_circle_is_told(make_store):
     here, there = make_store(), make_store()
     a, b = granted(here, "a"), granted(there, "b")
     assert acquire(here, "b", askers=[a]) is Held.BY_ANOTHER
-    assert acquire(there, "a", askers=[b]) is Held.IN_A_CIRCLE
+    assert acquire(there, "a", askers=[b]) is Held.IN_A_CYCLE
     # And again: asking changed nothing.
-    assert acquire(there, "a", askers=[b]) is Held.IN_A_CIRCLE
+    assert acquire(there, "a", askers=[b]) is Held.IN_A_CYCLE
     assert acquire(here, "b", askers=[a]) is Held.BY_ANOTHER
 
 
@@ -226,8 +226,8 @@ def test_a_circle_over_others_is_told(make_store):
     a, b, c = (granted(store, name) for store, name in zip(stores, "abc", strict=True))
     assert acquire(stores[0], "b", askers=[a]) is Held.BY_ANOTHER
     assert acquire(stores[1], "c", askers=[b]) is Held.BY_ANOTHER
-    assert acquire(stores[2], "a", askers=[c]) is Held.IN_A_CIRCLE
-    assert acquire(stores[2], "b", askers=[c]) is Held.IN_A_CIRCLE
+    assert acquire(stores[2], "a", askers=[c]) is Held.IN_A_CYCLE
+    assert acquire(stores[2], "b", askers=[c]) is Held.IN_A_CYCLE
 
 
 def test_who_waited_and_got_it_waits_no_more(make_store):

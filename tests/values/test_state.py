@@ -9,7 +9,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from llm_cache.core.values._sameness import is_same
+from llm_cache.core.values._equality import is_same
 from llm_cache.core.values.codec import DecodeError, Encoded, NotStorable, codec_for
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from llm_cache.core.values._sameness import (
+from llm_cache.core.values._equality import (
     attributes_beside_fields,
     fields_of,
     is_model,

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import orjson
 
+from llm_cache.core.values._equality import fields_of, is_dataclass, is_model, is_same
 from llm_cache.core.values._objects import beside_fields, new_object, set_beside_fields
-from llm_cache.core.values._sameness import fields_of, is_dataclass, is_model, is_same
 from llm_cache.core.values.classes import UnknownClassError
 
 if TYPE_CHECKING:

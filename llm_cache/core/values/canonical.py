@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import orjson
 
-from llm_cache.core.values._sameness import attributes_beside_fields, private_beyond_defaults
+from llm_cache.core.values._equality import attributes_beside_fields, private_beyond_defaults
 from llm_cache.core.values._schemas import has_schema, schema_digest
 from llm_cache.core.values._unkeyable import Where, describe, refuse, way_out
 from llm_cache.core.values.classes import defined_now

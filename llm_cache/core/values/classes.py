@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from llm_cache.core.fork_locks import lazy
-from llm_cache.core.values._sameness import bare_class
+from llm_cache.core.values._equality import bare_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,6 +23,7 @@ import orjson
 
 from llm_cache.core.fork_locks import lazy
 from llm_cache.core.values import _tree
+from llm_cache.core.values._equality import has_attributes, is_same
 from llm_cache.core.values._objects import check, is_instance
 from llm_cache.core.values._packing import (
     BESIDE,
@@ -40,7 +41,6 @@ from llm_cache.core.values._packing import (
     split_beside,
     unpack,
 )
-from llm_cache.core.values._sameness import has_attributes, is_same
 from llm_cache.core.values.annotations import portable
 from llm_cache.core.values.classes import Classes, type_text
 from llm_cache.core.values.refusals import NotStorable, refusal_of_streams, told

@@ -11,7 +11,7 @@ import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from llm_cache.core.values._sameness import find_iterator
+from llm_cache.core.values._equality import find_iterator
 
 if TYPE_CHECKING:
     from pydantic import ValidationError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
-from llm_cache.core.fork_locks import made_again_in_child
+from llm_cache.core.fork_locks import reset_after_fork
 from llm_cache.store.sqlite import _corruption, _schema
 from llm_cache.store.sqlite._connection import (
     BUSY_WAIT_S,
@@ -56,7 +56,7 @@ class _ReadConnection:
     __slots__ = ("__weakref__", "connection", "lock", "wait")
 
     def __init__(self) -> None:
-        made_again_in_child(self._make_locks)
+        reset_after_fork(self._make_locks)
         self.wait = BusyHandler()
         self.connection: apsw.Connection | None = None
 
@@ -80,7 +80,7 @@ class Database:
         self.path: Final = path
         self._synchronous = synchronous
         self._is_closed = False
-        made_again_in_child(self._make_locks)
+        reset_after_fork(self._make_locks)
         self._of_thread = threading.local()
         self._readers: weakref.WeakSet[_ReadConnection] = weakref.WeakSet()
         self._checkpoint_at = CHECKPOINT_PAGES

@@ -8,7 +8,7 @@ import threading
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from llm_cache.core.fork_locks import made_again_in_child
+from llm_cache.core.fork_locks import reset_after_fork
 from llm_cache.errors import StoreError
 from llm_cache.store.sqlite import _corruption
 from llm_cache.store.sqlite._connection import BUSY_WAIT_S
@@ -73,7 +73,7 @@ class ResilientDatabase:
         self._left: list[Database] = []
         """Files that are not at the path any more, to be closed where that may take its time."""
         self._salvaging: threading.Thread | None = None
-        made_again_in_child(self._make_locks)
+        reset_after_fork(self._make_locks)
         self._is_closed = False
         closed_while_forking(self)
 

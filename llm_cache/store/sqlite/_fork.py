@@ -7,7 +7,7 @@ import threading
 import weakref
 from typing import Final, Protocol
 
-from llm_cache.core.fork_locks import made_again_in_child
+from llm_cache.core.fork_locks import reset_after_fork
 
 
 class Forkable(Protocol):
@@ -24,7 +24,7 @@ class _ForkHooks:
     """Hears of the forks of this process, one after the other."""
 
     def __init__(self) -> None:
-        made_again_in_child(self._make_locks)
+        reset_after_fork(self._make_locks)
         self._all: weakref.WeakSet[Forkable] = weakref.WeakSet()
         self._closed: list[Forkable] = []
         os.register_at_fork(

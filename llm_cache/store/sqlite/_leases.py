@@ -130,7 +130,7 @@ class LeaseManager:
             held = holder(lambda sql, b=(): run(connection, sql, b), identity.key)
             if is_live(held, owner.is_alive):
                 waits = wait_for(connection, identity.key, askers)
-                return Held.BY_ANOTHER if waits else Held.IN_A_CIRCLE
+                return Held.BY_ANOTHER if waits else Held.IN_A_CYCLE
             found = grant(connection, identity, owner, self._lease_s)
         wait_no_more(connection, identity.key, askers)
         return found

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from llm_cache.core.fork_locks import made_again_in_child
+from llm_cache.core.fork_locks import reset_after_fork
 from llm_cache.errors import StoreError
 from llm_cache.store.sqlite._connection import run
 
@@ -70,7 +70,7 @@ class Writer:
         self._is_ending = False
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        made_again_in_child(self._make_locks)
+        reset_after_fork(self._make_locks)
         self._works_here: int | None = None
         """The caller's thread that does so."""
         self._closed = False

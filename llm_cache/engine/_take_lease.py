@@ -48,7 +48,7 @@ def take_lease(
                 if landed is not None:
                     return landed
                 unfit = got
-            case Held.IN_A_CIRCLE:
+            case Held.IN_A_CYCLE:
                 how = "what is being made elsewhere, which waits for it in turn"
                 message = recursion_message(call.identity.prefix, how)
                 return Failed(RecursiveGenerationError(message), None)
