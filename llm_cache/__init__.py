@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from llm_cache.api.decorator import CachedAsyncFunction, CachedFunction, cached_llm_call
     from llm_cache.api.default import get_cache, set_cache
     from llm_cache.config import CacheConfig, load_config
-    from llm_cache.core.entry import Entry, EntryInfo, Freshness
+    from llm_cache.core.entry import Entry, EntryInfo
+    from llm_cache.core.freshness import Freshness
     from llm_cache.core.policy import CachePolicy, Mode
     from llm_cache.core.result import Outcome, Reason, Result
     from llm_cache.core.usage import Generated, Usage
@@ -44,7 +45,7 @@ _HOMES = {
     "EntryInfo": "core.entry",
     "Event": "engine.events",
     "EventLoopError": "errors",
-    "Freshness": "core.entry",
+    "Freshness": "core.freshness",
     "Generated": "core.usage",
     "GenerationTimeoutError": "errors",
     "KeyParamError": "errors",

@@ -15,7 +15,7 @@ from llm_cache.config.load import (
     MODE_VARIABLE,
     TENANT_VARIABLE,
 )
-from llm_cache.core.entry import wall_clock
+from llm_cache.core.freshness import wall_clock
 from llm_cache.core.policy import Mode
 from llm_cache.errors import ConfigError
 from llm_cache.store.findings import Finding, Level

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_cache.core.entry import EntryInfo, Freshness, freshness_window, judge, share_of
+from llm_cache.core.entry import EntryInfo
+from llm_cache.core.freshness import Freshness, freshness_window, judge, share_of
 from llm_cache.core.policy import CachePolicy
 from llm_cache.core.policy_resolution import Policy, PolicyTable, TtlSource
 

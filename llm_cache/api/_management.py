@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llm_cache.api.stats import Amount, amounts_by_prefix, breakdown, statistics
 from llm_cache.api.trash import Trash
 from llm_cache.core.arguments import check_amount, check_id, check_keys, refuse_argument
-from llm_cache.core.entry import Freshness, freshness_window, judge
+from llm_cache.core.freshness import Freshness, freshness_window, judge
 from llm_cache.core.keys import check_prefix, check_tenant
 from llm_cache.core.values.codec import SHOWN
 from llm_cache.core.values.refusals import NotStorable

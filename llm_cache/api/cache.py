@@ -9,7 +9,7 @@ from llm_cache.api._aio import AsyncManagement
 from llm_cache.api._generate import Asking
 from llm_cache.config import CacheConfig, load_config
 from llm_cache.core.arguments import refuse_argument
-from llm_cache.core.entry import wall_clock
+from llm_cache.core.freshness import wall_clock
 from llm_cache.engine.engine import Engine
 from llm_cache.engine.events import check_listener
 from llm_cache.errors import ConfigError

@@ -1,4 +1,4 @@
-"""What a request, a value, a policy and an entry are: no I/O, no clock, no thread.
+"""What a request, a value, a policy and an entry are: no I/O, no thread.
 
 May import `llm_cache.errors` only.
 """

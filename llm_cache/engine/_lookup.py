@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from llm_cache.core.entry import Freshness, judge
+from llm_cache.core.freshness import Freshness, judge
 from llm_cache.core.policy import Mode
 from llm_cache.core.result import Outcome, Reason, Result
 from llm_cache.core.usage import usage_of

@@ -7,8 +7,8 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
-from llm_cache.core.entry import freshness_window
 from llm_cache.core.fork_locks import reset_after_fork
+from llm_cache.core.freshness import freshness_window
 from llm_cache.core.policy import Mode
 from llm_cache.core.values.codec import is_immutable
 from llm_cache.engine._counters import Use

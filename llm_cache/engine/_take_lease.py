@@ -6,7 +6,8 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from llm_cache.core.entry import Entry, Freshness, judge
+from llm_cache.core.entry import Entry
+from llm_cache.core.freshness import Freshness, judge
 from llm_cache.core.usage import usage_of
 from llm_cache.core.values.codec import DecodeError
 from llm_cache.engine._flights import Failed, Landed, recursion_message

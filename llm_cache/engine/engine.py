@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from llm_cache.core.entry import Freshness, judge, wall_clock
+from llm_cache.core.freshness import Freshness, judge, wall_clock
 from llm_cache.core.policy import Mode
 from llm_cache.core.result import Outcome, Reason, Result
 from llm_cache.core.values.codec import DecodeError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
-from llm_cache.core.entry import Freshness, freshness_window, judge
+from llm_cache.core.freshness import Freshness, freshness_window, judge
 from llm_cache.core.policy import Mode, StoreParams
 from llm_cache.core.redaction import REDACTED, comparable_params, show_params, stored_params
 from llm_cache.core.result import Outcome, Reason

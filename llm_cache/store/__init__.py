@@ -1,5 +1,5 @@
 """Stores of entries: the protocol, its records, and the store on SQLite.
 
-A store never judges an entry's age and never generates. May import `llm_cache.core` and
+A store gives entries of any age back and never generates. May import `llm_cache.core` and
 `llm_cache.errors`. Doors: `protocol`, `records`, `stamps`, `findings`, and those of `sqlite`.
 """

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
-from llm_cache.core.entry import CLOCK_SKEW_S, Entry, taken_bytes
+from llm_cache.core.entry import Entry, taken_bytes
+from llm_cache.core.freshness import CLOCK_SKEW_S
 from llm_cache.core.keys import Identity
 from llm_cache.core.policy_resolution import NOTHING, Remembered
 from llm_cache.core.redaction import comparable_params, show_params, stored_params

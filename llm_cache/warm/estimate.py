@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from llm_cache.core.entry import Freshness
+from llm_cache.core.freshness import Freshness
 from llm_cache.core.usage import Usage
 from llm_cache.store.records import Selection
 

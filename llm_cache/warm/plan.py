@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from llm_cache.core.arguments import refuse_argument
-from llm_cache.core.entry import Freshness, judge
+from llm_cache.core.freshness import Freshness, judge
 from llm_cache.core.keys import check_prefix
 from llm_cache.core.policy import StoreParams
 from llm_cache.core.redaction import show_params, stored_params, typed_params

@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from llm_cache.core.entry import Freshness
+from llm_cache.core.freshness import Freshness
 from llm_cache.core.result import Outcome
 from llm_cache.engine.async_driver import settled
 from llm_cache.engine.threads import DaemonPool

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llm_cache.core.entry import Freshness, judge, share_of
+from llm_cache.core.freshness import Freshness, judge, share_of
 from llm_cache.core.policy import CachePolicy
 from llm_cache.core.policy_resolution import NOTHING, Policy, PolicyTable, Remembered
 from llm_cache.store.records import EVERYTHING, TRASH_KEPT_S, Group, Selection

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_cache.core.entry import Freshness, judge
+from llm_cache.core.freshness import Freshness, judge
 from llm_cache.core.policy import CachePolicy
 from llm_cache.core.policy_resolution import PolicyTable
 from llm_cache.store.records import EVERYTHING, TRASH_KEPT_S, Group, Selection, Sweep

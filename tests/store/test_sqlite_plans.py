@@ -5,7 +5,7 @@ import re
 import apsw
 import pytest
 
-from llm_cache.core.entry import share_of
+from llm_cache.core.freshness import share_of
 from llm_cache.core.policy_resolution import Policy, Remembered
 from llm_cache.store.records import EVERYTHING, Counts, EntryUse, Selection, UsageDay
 from llm_cache.store.sqlite._connection import run

@@ -12,7 +12,7 @@ from llm_cache.cli.output.formatting import NEVER, UNKNOWN, duration, iso, money
 from llm_cache.cli.output.screen import Piece, Style, Styled
 from llm_cache.cli.output.table import SAMPLE_ROWS, Column, fit
 from llm_cache.cli.output.totals import ListingTotals
-from llm_cache.core.entry import Freshness
+from llm_cache.core.freshness import Freshness
 from llm_cache.core.units import FOREVER, format_size
 
 if TYPE_CHECKING:

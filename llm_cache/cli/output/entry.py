@@ -20,7 +20,7 @@ from llm_cache.cli.output.formatting import (
 from llm_cache.cli.output.layout import cut, flow, wrap
 from llm_cache.cli.output.preview import INDENT, draw_text
 from llm_cache.cli.output.screen import Style, Styled
-from llm_cache.core.entry import Freshness
+from llm_cache.core.freshness import Freshness
 from llm_cache.core.units import FOREVER, format_duration, format_size
 
 if TYPE_CHECKING:

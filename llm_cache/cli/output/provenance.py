@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from llm_cache.cli.output.entries import state_of
 from llm_cache.cli.output.formatting import iso
-from llm_cache.core.entry import Freshness, share_of
+from llm_cache.core.freshness import Freshness, share_of
 from llm_cache.core.policy import POLICY_FIELDS
 from llm_cache.core.policy_resolution import TtlSource
 from llm_cache.core.units import DURATION, FOREVER

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from llm_cache.cli.output.formatting import UNKNOWN, duration, entries, money
-from llm_cache.core.entry import Freshness
+from llm_cache.core.freshness import Freshness
 from llm_cache.core.units import format_size
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import apsw
 
-from llm_cache.core.entry import share_of
+from llm_cache.core.freshness import share_of
 from llm_cache.errors import StoreError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from llm_cache.core.entry import wall_clock
+from llm_cache.core.freshness import wall_clock
 from llm_cache.store.sqlite import _corruption, _leases
 from llm_cache.store.sqlite._connection import run, store_errors
 from llm_cache.store.sqlite._corruption import is_damage_of_file

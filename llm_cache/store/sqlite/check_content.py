@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import apsw
 
-from llm_cache.core.entry import CLOCK_SKEW_S
+from llm_cache.core.freshness import CLOCK_SKEW_S
 from llm_cache.core.units import format_size, rough_duration
 from llm_cache.errors import StoreError
 from llm_cache.store.findings import Finding, Level, Repair

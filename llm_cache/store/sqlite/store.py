@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from llm_cache.core.entry import wall_clock
+from llm_cache.core.freshness import wall_clock
 from llm_cache.errors import StoreError
 from llm_cache.store.records import PLAIN, Removed, Selection, Total
 from llm_cache.store.sqlite import _counters, _leases, _trash
