@@ -46,23 +46,20 @@ def respond(
     parts: Parts,
     call: Call,
     find_loop: Callable[[], asyncio.AbstractEventLoop | None],
+    found: Result[Any] | Reason | None,
     *,
     is_enabled: bool,
-    looks_inline: bool,
 ) -> Steps[Result[Any] | Failed]:
     """Answers one request under whatever policy, and reports how.
 
-    `find_loop` gives the event loop that a flight of this caller's is to run on, None for a thread.
+    `found` is what `look` has just found, if it was asked, and is no hit. `find_loop` gives the
+    event loop that a flight of this caller's is to run on, None for a thread.
     """
     try:
         if not is_enabled or not call.policy.keeps:
             result = yield from _bypass(parts, call, is_enabled=is_enabled)
         else:
-            found = look(parts, call) if looks_inline else None
-            if isinstance(found, Result) and found.outcome is Outcome.HIT:
-                result = found
-            else:
-                result = yield from lookup(parts, call, find_loop(), found)
+            result = yield from lookup(parts, call, find_loop(), found)
     except Exception as error:
         parts.reporter.failed(call.identity, error)
         raise

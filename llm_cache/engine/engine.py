@@ -8,7 +8,7 @@ import os
 import time
 import weakref
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from llm_cache.core.freshness import Freshness, judge, wall_clock
@@ -33,6 +33,8 @@ from llm_cache.store.sqlite.store import SqliteStore
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterable, Mapping
+    from types import ModuleType
+    from typing import TypeGuard
 
     from llm_cache.config import CacheConfig
     from llm_cache.core.entry import Entry
@@ -200,11 +202,17 @@ class Engine:
 
     async def answer(self, call: Call) -> Result[Any]:
         """Answers on the running event loop; raises what the generator raises."""
-        return _raised(await self._async.run(self._steps(call, _asyncio_loop)))
+        found = self._look_inline(call)
+        if _is_hit(found):
+            return self._reported(call, found)
+        return _raised(await self._async.run(self._steps(call, _asyncio_loop, found)))
 
     def answer_sync(self, call: Call) -> Result[Any]:
         """Answers by blocking this thread; raises what the generator raises."""
-        return _raised(self._sync.run(self._steps(call, _no_loop)))
+        found = self._look_inline(call)
+        if _is_hit(found):
+            return self._reported(call, found)
+        return _raised(self._sync.run(self._steps(call, _no_loop, found)))
 
     def peek(self, call: Call) -> Entry | None:
         """The entry that a request would be answered from, or None; counts nothing."""
@@ -237,15 +245,31 @@ class Engine:
         _asyncio_loop()
         return await self._async.off_loop(call)
 
-    def _steps(
-        self, call: Call, find_loop: Callable[[], AbstractEventLoop | None]
-    ) -> Steps[Result[Any] | Failed]:
-        # Imported late: what only looks at entries needs none of it.
-        from llm_cache.engine._lookup import respond
+    def _look_inline(self, call: Call) -> Result[Any] | Reason | None:
+        """What the store has, where looking needs no driver: a local one is that quick."""
+        if not (self.is_enabled and call.policy.keeps):
+            return None
+        self._look_if_due(self._clock())
+        store = self.parts.store
+        if call.refresh or not (store.is_local and store.is_open):
+            return None
+        found: Result[Any] | Reason = _lookup().look(self.parts, call)
+        return found
 
-        keeps = self.is_enabled and call.policy.keeps
-        inline = keeps and self._looks_inline(call)
-        return respond(self.parts, call, find_loop, is_enabled=self.is_enabled, looks_inline=inline)
+    def _reported(self, call: Call, result: Result[Any]) -> Result[Any]:
+        self.reporter.answered(call.identity, result)
+        return result
+
+    def _steps(
+        self,
+        call: Call,
+        find_loop: Callable[[], AbstractEventLoop | None],
+        found: Result[Any] | Reason | None,
+    ) -> Steps[Result[Any] | Failed]:
+        steps: Steps[Result[Any] | Failed] = _lookup().respond(
+            self.parts, call, find_loop, found, is_enabled=self.is_enabled
+        )
+        return steps
 
     @property
     def _sync(self) -> SyncDriver:
@@ -287,11 +311,15 @@ class Engine:
         self._is_heard = self.reporter.is_heard()
         self.parts.store.look()
 
-    def _looks_inline(self, call: Call) -> bool:
-        """Whether the store is looked at before anything is driven: a local one is that quick."""
-        self._look_if_due(self._clock())
-        store = self.parts.store
-        return store.is_local and store.is_open and not call.refresh
+
+@cache
+def _lookup() -> ModuleType:
+    """Imported late: what only looks at entries needs none of it."""
+    return importlib.import_module("llm_cache.engine._lookup")
+
+
+def _is_hit(found: Result[Any] | Reason | None) -> TypeGuard[Result[Any]]:
+    return isinstance(found, Result) and found.outcome is Outcome.HIT
 
 
 def _asyncio_loop() -> AbstractEventLoop:
