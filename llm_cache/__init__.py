@@ -6,17 +6,28 @@ TYPE_CHECKING = False  # as type checkers understand it; importing typing takes 
 if TYPE_CHECKING:
     from typing import Any
 
+    from llm_cache.api.aio import AsyncManagement
     from llm_cache.api.cache import LLMCache
-    from llm_cache.api.decorator import CachedAsyncFunction, CachedFunction, cached_llm_call
+    from llm_cache.api.decorator import (
+        CachedAsyncFunction,
+        CachedFunction,
+        Decorator,
+        cached_llm_call,
+    )
     from llm_cache.api.default import get_cache, set_cache
-    from llm_cache.config import CacheConfig, load_config
+    from llm_cache.api.stats import Amount
+    from llm_cache.api.trash import Trash
+    from llm_cache.api.upkeep import Measured, Upkeep
+    from llm_cache.config import CacheConfig, Origin, OriginKind, Price, WarmSet, load_config
     from llm_cache.core.entry import Entry, EntryInfo
     from llm_cache.core.freshness import Freshness
-    from llm_cache.core.policy import CachePolicy, Mode
+    from llm_cache.core.policy import CachePolicy, Mode, StoreParams
+    from llm_cache.core.policy_resolution import Policy, Remembered, TtlSource
     from llm_cache.core.result import Outcome, Reason, Result
+    from llm_cache.core.units import Duration
     from llm_cache.core.usage import Generated, Usage
     from llm_cache.engine.events import Event
-    from llm_cache.engine.explain import Why
+    from llm_cache.engine.explain import Difference, Why
     from llm_cache.errors import (
         CacheError,
         ConfigError,
@@ -30,17 +41,26 @@ if TYPE_CHECKING:
         StoreError,
         TenantRequiredError,
     )
-    from llm_cache.store.records import Removed
+    from llm_cache.store.records import Group, Removed, Trashed
+    from llm_cache.warm.budget import Limits, Stopped
+    from llm_cache.warm.estimate import Outlook
+    from llm_cache.warm.plan import PlannedSet, WarmItem, WarmPlan
+    from llm_cache.warm.run import SetReport, WarmEvent, Warming, WarmReport, WarmStep
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Amount": "api.stats",
+    "AsyncManagement": "api.aio",
     "CacheConfig": "config",
     "CacheError": "errors",
     "CachePolicy": "core.policy",
     "CachedAsyncFunction": "api.decorator",
     "CachedFunction": "api.decorator",
     "ConfigError": "errors",
+    "Decorator": "api.decorator",
+    "Difference": "engine.explain",
+    "Duration": "core.units",
     "Entry": "core.entry",
     "EntryInfo": "core.entry",
     "Event": "engine.events",
@@ -48,20 +68,44 @@ _HOMES = {
     "Freshness": "core.freshness",
     "Generated": "core.usage",
     "GenerationTimeoutError": "errors",
+    "Group": "store.records",
     "KeyParamError": "errors",
     "LLMCache": "api.cache",
+    "Limits": "warm.budget",
+    "Measured": "api.upkeep",
     "Mode": "core.policy",
+    "Origin": "config",
+    "OriginKind": "config",
     "Outcome": "core.result",
+    "Outlook": "warm.estimate",
+    "PlannedSet": "warm.plan",
+    "Policy": "core.policy_resolution",
     "PrefixConflictError": "errors",
     "PrefixError": "errors",
+    "Price": "config",
     "Reason": "core.result",
     "RecursiveGenerationError": "errors",
+    "Remembered": "core.policy_resolution",
     "Removed": "store.records",
     "ReplayMissError": "errors",
     "Result": "core.result",
+    "SetReport": "warm.run",
+    "Stopped": "warm.budget",
     "StoreError": "errors",
+    "StoreParams": "core.policy",
     "TenantRequiredError": "errors",
+    "Trash": "api.trash",
+    "Trashed": "store.records",
+    "TtlSource": "core.policy_resolution",
+    "Upkeep": "api.upkeep",
     "Usage": "core.usage",
+    "WarmEvent": "warm.run",
+    "WarmItem": "warm.plan",
+    "WarmPlan": "warm.plan",
+    "WarmReport": "warm.run",
+    "WarmSet": "config",
+    "WarmStep": "warm.run",
+    "Warming": "warm.run",
     "Why": "engine.explain",
     "cached_llm_call": "api.decorator",
     "get_cache": "api.default",
@@ -70,12 +114,17 @@ _HOMES = {
 }
 
 __all__ = [
+    "Amount",
+    "AsyncManagement",
     "CacheConfig",
     "CacheError",
     "CachePolicy",
     "CachedAsyncFunction",
     "CachedFunction",
     "ConfigError",
+    "Decorator",
+    "Difference",
+    "Duration",
     "Entry",
     "EntryInfo",
     "Event",
@@ -83,20 +132,44 @@ __all__ = [
     "Freshness",
     "Generated",
     "GenerationTimeoutError",
+    "Group",
     "KeyParamError",
     "LLMCache",
+    "Limits",
+    "Measured",
     "Mode",
+    "Origin",
+    "OriginKind",
     "Outcome",
+    "Outlook",
+    "PlannedSet",
+    "Policy",
     "PrefixConflictError",
     "PrefixError",
+    "Price",
     "Reason",
     "RecursiveGenerationError",
+    "Remembered",
     "Removed",
     "ReplayMissError",
     "Result",
+    "SetReport",
+    "Stopped",
     "StoreError",
+    "StoreParams",
     "TenantRequiredError",
+    "Trash",
+    "Trashed",
+    "TtlSource",
+    "Upkeep",
     "Usage",
+    "WarmEvent",
+    "WarmItem",
+    "WarmPlan",
+    "WarmReport",
+    "WarmSet",
+    "WarmStep",
+    "Warming",
     "Why",
     "cached_llm_call",
     "get_cache",

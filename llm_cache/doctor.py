@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from llm_cache.config.load import StrPath
 
 SETTINGS: Final = "settings"
 _VARIABLES: Final = (
@@ -48,9 +47,9 @@ _SHOWN_CHARS: Final = 80
 
 
 def check_up(
-    path: StrPath | None = None,
+    path: str | Path | None = None,
     *,
-    cache_dir: StrPath | None = None,
+    cache_dir: str | Path | None = None,
     environ: Mapping[str, str] | None = None,
     is_quick: bool = False,
     clock: Callable[[], float] = wall_clock,
@@ -110,7 +109,7 @@ def _place(config: CacheConfig, now: float) -> CacheLocation:
     )
 
 
-def _only_of_directory(cache_dir: StrPath) -> CacheConfig | None:
+def _only_of_directory(cache_dir: str | Path) -> CacheConfig | None:
     """The built-in settings for a directory; None if it cannot be one."""
     try:
         directory = CacheConfig(cache_dir=cache_dir).cache_dir
@@ -120,7 +119,7 @@ def _only_of_directory(cache_dir: StrPath) -> CacheConfig | None:
 
 
 def _check_file(
-    path: StrPath | None,
+    path: str | Path | None,
     environ: Mapping[str, str],
     config: CacheConfig | None,
     *,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from llm_cache.api._aio import AsyncManagement
 from llm_cache.api._generate import Asking
+from llm_cache.api.aio import AsyncManagement
 from llm_cache.config import CacheConfig, load_config
 from llm_cache.core.arguments import refuse_argument
 from llm_cache.core.freshness import wall_clock

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from llm_cache.config import checks as check
 from llm_cache.config._schema import CACHE_FIELDS, TABLES, CacheConfig
@@ -28,7 +28,6 @@ from llm_cache.core.setting_types import shown_value
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-StrPath: TypeAlias = str | Path
 
 FILE_VARIABLE: Final = "LLM_CACHE_CONFIG"
 DIR_VARIABLE: Final = "LLM_CACHE_DIR"
@@ -43,11 +42,11 @@ _SWITCH: Final = {
 
 
 def load_config(
-    path: StrPath | None = None,
+    path: str | Path | None = None,
     *,
-    cache_dir: StrPath | None = None,
+    cache_dir: str | Path | None = None,
     environ: Mapping[str, str] | None = None,
-    cwd: StrPath | None = None,
+    cwd: str | Path | None = None,
 ) -> CacheConfig:
     """The settings in force, each from the nearest source that says something.
 
@@ -83,10 +82,10 @@ def load_config(
 
 
 def check_config(
-    path: StrPath | None = None,
+    path: str | Path | None = None,
     *,
     environ: Mapping[str, str] | None = None,
-    cwd: StrPath | None = None,
+    cwd: str | Path | None = None,
 ) -> list[Problem]:
     """Everything that is wrong with what `load_config` would read; empty if nothing is."""
     try:
@@ -97,10 +96,10 @@ def check_config(
 
 
 def config_path(
-    path: StrPath | None = None,
+    path: str | Path | None = None,
     *,
     environ: Mapping[str, str] | None = None,
-    cwd: StrPath | None = None,
+    cwd: str | Path | None = None,
 ) -> Path | None:
     """The file that `load_config` would read, absolute, whether or not it is there or any good."""
     environ = os.environ if environ is None else environ
@@ -116,7 +115,7 @@ class _Place(NamedTuple):
     named_by: str | None = None
 
 
-def _start(cwd: StrPath | None) -> Path:
+def _start(cwd: str | Path | None) -> Path:
     try:
         return Path.cwd() if cwd is None else Path(cwd).absolute()
     except FileNotFoundError:
@@ -124,7 +123,7 @@ def _start(cwd: StrPath | None) -> Path:
         raise WrongSettingsError([problem]) from None
 
 
-def _locate(path: StrPath | None, environ: Mapping[str, str], start: Path) -> _Place | None:
+def _locate(path: str | Path | None, environ: Mapping[str, str], start: Path) -> _Place | None:
     """The file that was pointed at, or else the one that is found."""
     name, value = ("--config", path) if path is not None else _variable(environ, FILE_VARIABLE)
     if value is None:
@@ -136,7 +135,7 @@ def _locate(path: StrPath | None, environ: Mapping[str, str], start: Path) -> _P
         raise WrongSettingsError([Problem((), f"{name}: {error}")]) from None
 
 
-def _source(path: StrPath | None, environ: Mapping[str, str], start: Path) -> SourceFile | None:
+def _source(path: str | Path | None, environ: Mapping[str, str], start: Path) -> SourceFile | None:
     place = _locate(path, environ, start)
     if place is None:
         return None
@@ -235,7 +234,7 @@ def _unknown_in_cache(name: str) -> str:
 
 
 def _overrides(
-    cache_dir: StrPath | None, environ: Mapping[str, str], start: Path, problems: list[Problem]
+    cache_dir: str | Path | None, environ: Mapping[str, str], start: Path, problems: list[Problem]
 ) -> dict[str, tuple[object, Origin]]:
     """What flags and environment set, by field; what is wrong goes into `problems`."""
     result: dict[str, tuple[object, Origin]] = {}
