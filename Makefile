@@ -55,9 +55,20 @@ lint: $(DEV) ## ruff: rules and format; import-linter: the floors
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo --no-cache
 
-types: $(DEV) ## mypy and basedpyright, both strict
+# Of a copy: an editable install is not looked into.
+define verify_types
+@set -eu; \
+work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
+cp -R llm_cache "$$work"; bin=$$(pwd)/$(BIN); cd "$$work"; \
+PYTHONPATH=$$work "$$bin/basedpyright" --pythonpath "$$bin/python" --verifytypes llm_cache --ignoreexternal >report \
+  || { cat report; exit 1; }; \
+grep score report
+endef
+
+types: $(DEV) ## mypy and basedpyright, both strict; every public type is told
 	$(BIN)/mypy $(wildcard llm_cache examples tests/typing_api.py)
 	$(BIN)/basedpyright $(wildcard llm_cache examples tests/typing_api.py)
+	$(verify_types)
 
 format: $(DEV) ## repair what ruff can
 	$(BIN)/ruff check --fix .

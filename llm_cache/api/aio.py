@@ -30,6 +30,8 @@ def _off_loop(
 
 
 class _OffLoop(Protocol):
+    """Calls a function on a thread that may block."""
+
     async def __call__(self, call: Callable[[], T], /) -> T: ...
 
 
@@ -44,21 +46,21 @@ class AsyncManagement:
         self._management: Final = management
         self._off_loop: Final = off_loop
 
-    peek = _off_loop(Management.peek)
-    why = _off_loop(Management.why)
-    put = _off_loop(Management.put)
-    invalidate = _off_loop(Management.invalidate)
-    invalidate_prefix = _off_loop(Management.invalidate_prefix)
-    invalidate_entries = _off_loop(Management.invalidate_entries)
-    prune = _off_loop(Management.prune)
-    clear_all = _off_loop(Management.clear_all)
-    get = _off_loop(Management.get)
-    find = _off_loop(Management.find)
-    totals = _off_loop(Management.totals)
-    breakdown = _off_loop(Management.breakdown)
-    upkeep = _off_loop(Management.upkeep)
-    get_stats = _off_loop(Management.get_stats)
-    close = _off_loop(Management.close)
+    peek: Final = _off_loop(Management.peek)
+    why: Final = _off_loop(Management.why)
+    put: Final = _off_loop(Management.put)
+    invalidate: Final = _off_loop(Management.invalidate)
+    invalidate_prefix: Final = _off_loop(Management.invalidate_prefix)
+    invalidate_entries: Final = _off_loop(Management.invalidate_entries)
+    prune: Final = _off_loop(Management.prune)
+    clear_all: Final = _off_loop(Management.clear_all)
+    get: Final = _off_loop(Management.get)
+    find: Final = _off_loop(Management.find)
+    totals: Final = _off_loop(Management.totals)
+    breakdown: Final = _off_loop(Management.breakdown)
+    upkeep: Final = _off_loop(Management.upkeep)
+    get_stats: Final = _off_loop(Management.get_stats)
+    close: Final = _off_loop(Management.close)
 
     async def entries(
         self, prefix: str | None = None, *, tenant: str | None = None, limit: int | None = None

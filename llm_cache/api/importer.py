@@ -93,10 +93,10 @@ class Importer:
         self._evicted_before: Final = self._parts.usage.of_process().evictions
         self._would_be_there: Final[dict[bytes, float]] = {}
         self.prefixes: Final[defaultdict[str, Fates]] = defaultdict(Fates)
-        self.lines = 0
-        self.refused = 0
-        self.untrusted = 0
-        self.of_others = 0
+        self.lines: int = 0
+        self.refused: int = 0
+        self.untrusted: int = 0
+        self.of_others: int = 0
 
     @property
     def sums(self) -> Fates:

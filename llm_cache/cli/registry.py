@@ -74,7 +74,7 @@ class Command(click.Command):
 class SubGroup(click.Group):
     """A command that has commands of its own."""
 
-    command_class = Command
+    command_class: type[click.Command] | None = Command
     hides_global_flags = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Click's own
@@ -112,7 +112,9 @@ class Commands(SubGroup):
     """The group of all commands; a command's module is imported when it is used."""
 
     hides_global_flags = False
-    aliases: ClassVar = {alias: name for name, spec in COMMANDS.items() for alias in spec.aliases}
+    aliases: ClassVar[dict[str, str]] = {
+        alias: name for name, spec in COMMANDS.items() for alias in spec.aliases
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands in the order they are wanted."""

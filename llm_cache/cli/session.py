@@ -122,7 +122,7 @@ class Session:
         self.err.line(text)
 
 
-pass_session = click.make_pass_decorator(Session, ensure=True)
+pass_session: Final = click.make_pass_decorator(Session, ensure=True)
 
 
 def _nowhere() -> TextIO:

@@ -124,7 +124,7 @@ class Settings:
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in self.fields)
 
-    __hash__ = None  # type: ignore[assignment]  # some values are lists
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # some values are lists
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.fields)

@@ -81,7 +81,9 @@ class WrongSettingsError(ConfigError):
     """Everything that is wrong with a configuration; the message names the first."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(problems, key=lambda problem: problem.line or 0))
+        self.problems: tuple[Problem, ...] = tuple(
+            sorted(problems, key=lambda problem: problem.line or 0)
+        )
         super().__init__(self.problems)
 
     def __str__(self) -> str:

@@ -32,7 +32,7 @@ class CircuitBreaker:
         self._failures = 0
         self._pause_s = FIRST_PAUSE_S
         self._next_try_at = 0.0
-        self.opened = 0
+        self.opened: int = 0
         """How often it has opened."""
 
     def _make_locks(self) -> None:

@@ -53,15 +53,15 @@ class Use:
     __slots__ = ("cost", "group", "key", "last_used_at")
 
     def __init__(self, entry: EntryInfo) -> None:
-        self.key = entry.key
+        self.key: bytes = entry.key
         self.group: Group = (entry.tenant, entry.prefix, entry.model or "")
-        self.cost = (
+        self.cost: tuple[float | None, int | None, int | None, float | None] = (
             entry.generation_seconds,
             entry.input_tokens,
             entry.output_tokens,
             entry.cost_usd,
         )
-        self.last_used_at = 0.0
+        self.last_used_at: float = 0.0
 
     def counts(self, hits: int) -> Counts:
         """What so many hits count for."""
@@ -108,7 +108,7 @@ class UsageCounter:
         self._of_process: defaultdict[str, Counts] = defaultdict(Counts)
         self._refusals: dict[tuple[str, str, str], int] = {}
         self._notes: dict[bytes, Note] = {}
-        self.is_asleep = True
+        self.is_asleep: bool = True
         self._thread: threading.Thread | None = None
 
     def hit(self, use: Use, now: float) -> None:

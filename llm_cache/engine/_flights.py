@@ -82,7 +82,7 @@ class Flight:
         self.stamp = stamp
         """From before its making began: while it is still the same, nobody has invalidated it."""
         self.loop = loop
-        self.thread_id = threading.get_ident()
+        self.thread_id: int = threading.get_ident()
         self.future: Future[Ending] = Future()
         # A future that is not running can be cancelled by anybody who wraps it.
         self.future.set_running_or_notify_cancel()

@@ -42,11 +42,11 @@ class Slot:
     )
 
     def __init__(self, entry: Entry, stamp: bytes, read_stamp: Callable[[], bytes]) -> None:
-        self.entry = entry
-        self.stamp = stamp
-        self.read_stamp = read_stamp
-        self.use = Use(entry)
-        self.was_hit = False
+        self.entry: Entry = entry
+        self.stamp: bytes = stamp
+        self.read_stamp: Callable[[], bytes] = read_stamp
+        self.use: Use = Use(entry)
+        self.was_hit: bool = False
         self.judged: tuple[Policy | None, float, float] = (None, 0.0, 0.0)
         """A policy, and from when until when it was found that the entry may answer under it."""
         self.codec: Codec | None = None

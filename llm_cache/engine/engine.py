@@ -105,7 +105,7 @@ class Engine:
             allow_network_fs=config.allow_network_fs,
             clock=clock,
         )
-        self.parts = Parts(
+        self.parts: Parts = Parts(
             store=store,
             tier=MemoryTier(
                 store,
@@ -125,7 +125,7 @@ class Engine:
             clock=clock,
         )
         self._tier = self.parts.tier
-        self.slot = self._tier.slot
+        self.slot: Callable[[bytes], Slot | None] = self._tier.slot
         self._usage = self.parts.usage
         self._note_use = self._usage.hits.append
         self._pool = DaemonPool("llm-cache store", POOL_THREADS)

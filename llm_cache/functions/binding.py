@@ -55,7 +55,8 @@ class Binding:
         callee = unpack(function)
         self.name: Final = callee.name
         self._callee: Final = Callee(function, callee.name) if only_arguments else callee
-        self.signature, self._own_signature = _signatures(self._callee.function)
+        signature, self._own_signature = _signatures(self._callee.function)
+        self.signature: Final[inspect.Signature] = signature
         self.is_async: Final = gives_awaitables(function)
         first = next(iter(self.signature.parameters), "self")
         self.closure: Final = Closure(

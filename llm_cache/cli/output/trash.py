@@ -30,7 +30,7 @@ class TrashListing:
         self._cache = cache
         self._fates: dict[bytes, _TrashState] = {}
         self._now = time.time()
-        self.anew = 0
+        self.anew: int = 0
         """How many of them were made anew since, and so cannot come back."""
 
     def looked_at(self, trashed: Iterable[Trashed]) -> Iterator[EntryInfo]:

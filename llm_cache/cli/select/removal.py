@@ -57,7 +57,7 @@ class ListedEntries:
         self._session = session
         self._made_at: dict[bytes, float] = {}
         self.first: list[EntryInfo] = []
-        self.size_bytes = 0
+        self.size_bytes: int = 0
         for info in infos:
             if len(self.first) < SHOWN_BEFORE_ASKING:
                 self.first.append(info)
@@ -103,8 +103,8 @@ class WholePrefix:
         self._cache = session.cache
         self._prefix = prefix
         held = self._cache.totals().get(prefix)
-        self.entries = 0 if held is None else held.entries
-        self.size_bytes = 0 if held is None else held.size_bytes
+        self.entries: int = 0 if held is None else held.entries
+        self.size_bytes: int = 0 if held is None else held.size_bytes
 
     @property
     def first(self) -> list[EntryInfo]:

@@ -36,7 +36,8 @@ class Namespace:
         self._called = function
         self._args = args
         self._kwargs = kwargs
-        self.function = cast("types.FunctionType", getattr(function, "__func__", function))
+        inner = cast("types.FunctionType", getattr(function, "__func__", function))
+        self.function: types.FunctionType = inner
         bound_to: object = getattr(function, "__self__", None)
         owner = bound_to if isinstance(bound_to, type) else type(bound_to)
         self.owner: type | None = None if bound_to is None else owner

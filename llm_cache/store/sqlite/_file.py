@@ -154,6 +154,7 @@ class ResilientDatabase:
         return None if database is None else database.locked_out_since()
 
     def write_log_back(self) -> None:
+        """Copies the log into the file, where that is open."""
         if self._database is not None:
             self._database.write_log_back()
 
@@ -334,6 +335,7 @@ class ResilientDatabase:
         self._close_left()
 
     def after_fork_in_parent(self) -> None:
+        """Lets the file be opened again."""
         self._opening.release()
 
     def after_fork_in_child(self) -> None:
