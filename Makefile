@@ -12,6 +12,8 @@ CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+# The first pip that knows --group.
+INSTALL := $(PIP) install 'pip>=25.1' && $(PIP) install
 PYTEST := $(BIN)/python -m pytest -n auto
 DEV := $(VENV)/.installed-dev
 
@@ -143,26 +145,25 @@ $(BIN)/python:
 	  exit 1; \
 	fi; \
 	echo "setting up $(VENV) with $$($$found --version)"; \
-	$$found -m venv --clear $(VENV) && \
-	$(PIP) install --upgrade 'pip>=25.1' || { rm -rf $(VENV); exit 1; } # the first with --group
+	$$found -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	@echo 'installing llm-cache'
-	@$(PIP) install --editable .
+	@$(INSTALL) --editable .
 	@touch $@
 
 $(VENV)/.installed-examples: pyproject.toml | $(BIN)/python
 	@echo 'installing llm-cache and the client for its examples'
-	@$(PIP) install --editable . --group examples
+	@$(INSTALL) --editable . --group examples
 	@touch $@ $(VENV)/.installed
 
 # The peer that the command line is timed against.
 $(VENV)/.installed-bench: pyproject.toml $(DEV)
 	@echo 'installing what the benchmarks compare with'
-	@$(PIP) install --editable . --group bench
+	@$(INSTALL) --editable . --group bench
 	@touch $@
 
 $(DEV): pyproject.toml | $(BIN)/python
 	@echo 'installing llm-cache and its development tools (the first time takes a minute)'
-	@$(PIP) install --editable '.[prices,zstd]' --group dev --group examples
+	@$(INSTALL) --editable '.[prices,zstd]' --group dev --group examples
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-examples
