@@ -55,7 +55,7 @@ async def generate_word_problem_context(
 
 @dataclass(frozen=True)
 class Problem:
-    """An exercise and its solution, made anew each time."""
+    """An exercise and its solution, regenerated each time."""
 
     text: str
     solution: int

@@ -131,7 +131,7 @@ def _check_file(
     """
     problems = check_config(path, environ=environ)
     for problem in problems:
-        yield Finding(SETTINGS, Level.FAIL, str(problem), "llm-cache config check, once mended")
+        yield Finding(SETTINGS, Level.FAIL, str(problem), "llm-cache config check, once repaired")
     if config is None:
         if not problems:  # it is the directory that was given beside it
             yield Finding(SETTINGS, Level.FAIL, trouble, "name a directory")

@@ -54,7 +54,7 @@ def test_3_a_damaged_entry_is_never_returned(tmp_path, sql):
     tamper(tmp_path, sql)
     with LLMCache(tmp_path) as cache:
         assert cache.peek("p") is None
-        assert cache.get_or_generate_sync("p", lambda: "made anew") == "made anew"
+        assert cache.get_or_generate_sync("p", lambda: "regenerated") == "regenerated"
 
 
 def test_5_cancelling_one_caller_never_affects_another(tmp_path):
@@ -94,7 +94,7 @@ def test_8_nothing_stored_is_ever_executed(tmp_path, encoding):
             created_at=entry.created_at, body=payload,
         )  # fmt: skip
         cache._engine.parts.store.put(forged)
-        assert cache.get_or_generate_sync("p", lambda: "made anew") == "made anew"
+        assert cache.get_or_generate_sync("p", lambda: "regenerated") == "regenerated"
     assert not marker.exists()
 
 

@@ -367,7 +367,7 @@ def test_a_change_in_one_cache_is_seen_by_the_other_at_once(pair, name):
                 assert cache.peek("p", n=1) is None
             else:
                 assert get(cache) == left
-        assert get(other, make=lambda: "made anew") == left or get(one) == "made anew"
+        assert get(other, make=lambda: "regenerated") == left or get(one) == "regenerated"
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -375,11 +375,11 @@ def test_a_decorated_function_sees_it_at_once(make_cache, name):
     """The shortcut of a decorated function is no way around."""
     change, left = CHANGES[name]
     one, other = make_cache(), make_cache()
-    function = function_over(other, "made anew")
+    function = function_over(other, "regenerated")
     warmed(one)
     assert [function(1), function(1), function(1)] == ["old"] * 3
     change(one)
-    assert function(1) == (left or "made anew")
+    assert function(1) == (left or "regenerated")
 
 
 def test_other_entries_stay_in_memory(make_cache):
@@ -471,7 +471,7 @@ def test_a_change_in_another_process_is_seen_at_once(make_cache, child, expressi
     cache = warmed(make_cache())
     assert child("make(1)") == "'old'"
     child(expression)
-    assert get(cache, make=lambda: "made anew") == (left or "made anew")
+    assert get(cache, make=lambda: "regenerated") == (left or "regenerated")
 
 
 @pytest.mark.parametrize("name", CHANGES)

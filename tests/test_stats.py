@@ -178,7 +178,7 @@ def test_expired_answers_are_misses(cache, clock):
 
 
 def test_a_refresh_is_a_miss(cache):
-    """What is made anew on demand was not answered from the cache."""
+    """What is regenerated on demand was not answered from the cache."""
     from llm_cache import cached_llm_call
 
     @cached_llm_call("stats-refresh", cache=cache)

@@ -89,7 +89,7 @@ class Asking(Management):
                 what it returns is awaited if it can be; wrap what blocks in `asyncio.to_thread`.
                 It may return `Generated(value, usage=Usage(...))` to say what that cost.
             ttl: how long the value is fresh: `"7d"`, a timedelta, 0 for "do not keep".
-            policy: the same and more; `ttl` goes before it.
+            policy: the same and more; `ttl` overrides it.
             params: what identifies the request, where one of these names is taken.
             **named: what identifies the request.
 
@@ -224,7 +224,7 @@ class Asking(Management):
         params: Mapping[str, object] | None = None,
         **named: object,
     ) -> Result[Any]:
-        """As `get_or_generate`, and how the value was come by: a `Result`."""
+        """As `get_or_generate`, and how the value was obtained: a `Result`."""
         call = self._call(prefix, generator, with_ttl(policy, ttl), params, named)
         result = self._engine.result_from_memory(call) or await self._engine.answer(call)
         return _with_codec(result, call)
@@ -283,7 +283,7 @@ class Asking(Management):
         params: Mapping[str, object] | None = None,
         **named: object,
     ) -> Result[Any]:
-        """As `get_or_generate_sync`, and how the value was come by: a `Result`."""
+        """As `get_or_generate_sync`, and how the value was obtained: a `Result`."""
         call = self._call(prefix, generator, with_ttl(policy, ttl), params, named)
         result = self._engine.result_from_memory(call) or self._engine.answer_sync(call)
         return _with_codec(result, call)

@@ -317,8 +317,8 @@ class Management:
     def mode(self, mode: str) -> AbstractContextManager[None]:
         """`with cache.mode("refresh"):` treats requests so: `live`, `refresh`, `replay` or `off`.
 
-        It goes before the modes of files and decorators, after that of a call; and nothing goes
-        before a `replay` of the environment. Raises ConfigError if there is no such mode.
+        It overrides the modes of files and decorators; that of a call overrides it, and a `replay`
+        of the environment overrides all. Raises ConfigError if there is no such mode.
         """
         return self._engine.scopes.mode(mode)
 

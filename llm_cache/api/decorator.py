@@ -134,7 +134,7 @@ def cached_llm_call(
         prefix: what kind of content it makes; its own, unless `shared`.
         ttl: how long an answer is fresh: `"7d"`, a timedelta, 0 for "do not keep".
         ttl_hours: the same as a number of hours.
-        policy: the same and more; `ttl` goes before it. A `[prefixes.X]` in `cache.toml` goes
+        policy: the same and more; `ttl` overrides it. A `[prefixes.X]` in `cache.toml` goes
             before both.
         exclude: parameters, and variables the function closes over, that do not change the answer
             (`self`, a client): not in the key.

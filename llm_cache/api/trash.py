@@ -44,8 +44,8 @@ class Trash:
     def restore(self, keys: Iterable[bytes]) -> list[bytes]:
         """Takes the entries of these keys back; which those are.
 
-        What was made anew since stays as it is: its older entry is left in the trash. What is being
-        generated for the others goes to its callers and is not kept.
+        What was regenerated since stays as it is: its older entry is left in the trash. What is
+        being generated for the others goes to its callers and is not kept.
         """
         wanted = list(check_keys(keys))
         restored: list[bytes] = []

@@ -49,7 +49,7 @@ def commands(ctx: click.Context) -> None:
     Examples:
       llm-cache ls intro_page              what is kept under a prefix
       llm-cache inspect 9f2c               one entry, with its text
-      llm-cache invalidate -p intro_page   have it made anew from now on
+      llm-cache invalidate -p intro_page   have it regenerated from now on
       llm-cache warm                       generate what cache.toml lists
     """  # noqa: D301 - \b is a mark of Click's
     help_if_alone(ctx)

@@ -18,7 +18,7 @@ class Outcome(StrEnum):
     HIT = "hit"
     """From the cache."""
     STALE = "stale"
-    """From the cache, past its ttl: it is being made anew."""
+    """From the cache, past its ttl: it is being regenerated."""
     FALLBACK = "fallback"
     """From the cache, past its ttl: the generator fails."""
     MISS = "miss"
@@ -40,7 +40,7 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     FROM_THE_FUTURE = "made later than now"
     OF_ANOTHER_TYPE = "stored as another type"
-    REFRESHED = "asked to be made anew"
+    REFRESHED = "asked to be refreshed"
     WAITED = "another request was generating it"
     ALONE = "could not wait for the request that is generating it"
     DISABLED = "the cache is disabled"
@@ -50,7 +50,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result(Generic[T]):
-    """The value of a request, how it was come by and why, and its entry.
+    """The value of a request, how it was obtained and why, and its entry.
 
     `entry` is None where the value is not kept, and `not_stored` then says why: `empty`,
     `truncated`, `filtered`, `refused`, `cache_if`, `too large`, `not the same` (it would not come

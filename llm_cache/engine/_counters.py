@@ -197,7 +197,7 @@ class UsageCounter:
             self._note(use, 1, use.last_used_at)
 
     def _note(self, use: Use, hits: int, last_used_at: float) -> None:
-        # Not by the key alone: an entry that was made anew has another cost.
+        # Not by the key alone: an entry that was regenerated has another cost.
         which = (use.key, use.group, use.cost)
         untold = self._untold.get(which)
         if untold is None:

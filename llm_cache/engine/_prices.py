@@ -19,7 +19,7 @@ class Prices:
     """Works out costs. What is not known stays unknown: nothing here raises."""
 
     def __init__(self, own: Mapping[str, Price]) -> None:
-        """`own` prices, by model, go before all others."""
+        """`own` prices, by model, override all others."""
         self._own = own
 
     def knows_at_once(self, usage: Usage) -> bool:

@@ -114,7 +114,7 @@ def _never() -> object:
 
 
 def with_ttl(policy: CachePolicy | None, ttl: Duration | None) -> CachePolicy | None:
-    """A call's policy with the call's ttl, which goes before it."""
+    """A call's policy with the call's ttl, which overrides it."""
     if ttl is None:
         return policy
     try:

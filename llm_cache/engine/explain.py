@@ -175,7 +175,7 @@ def _by_age(freshness: Freshness, left_s: float) -> tuple[Outcome, tuple[str, ..
         case Freshness.FRESH:
             return Outcome.HIT, (Reason.FRESH, f"expires in {rough_duration(left_s)}")
         case Freshness.STALE:
-            return Outcome.STALE, (expired, "is given while it is made anew")
+            return Outcome.STALE, (expired, "is served while it is refreshed")
         case Freshness.FALLBACK:
             return Outcome.MISS, (expired, "is given if the generator fails")
         case Freshness.MISSING:

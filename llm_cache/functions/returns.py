@@ -29,7 +29,7 @@ _SIMPLE: Final[dict[object, type]] = {
 }
 _REMEMBERED_AT_MOST: Final = 1000
 _known: Final[dict[int, _Lasting]] = {}
-"""By the id of a function, which is kept; not of those that are made anew for each call."""
+"""By the id of a function, which is kept; not of those that are regenerated for each call."""
 
 
 def codec_of(function: Callable[..., object]) -> Codec:

@@ -309,7 +309,7 @@ def test_import_of_what_is_there_changes_nothing(cli, lessons, exported):
 
 
 def test_import_keeps_the_newer(cli, lessons, exported):
-    """What was made anew here since stays, what was made anew there comes."""
+    """What was regenerated here since stays, what was regenerated there comes."""
     with LLMCache(lessons.directory) as cache:
         problem = {"operation": "addition", "context_type": "sports"}
         cache.put("word_problem", "newer", params=problem)

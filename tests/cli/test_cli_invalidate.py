@@ -317,12 +317,12 @@ def put_again(lessons, entry_id: str) -> None:
     """Makes an entry anew, as the application would."""
     with LLMCache(lessons.directory) as cache:
         (entry,) = cache.find(entry_id)
-        cache.put(entry.prefix, "made anew", params=dict(entry.params))
+        cache.put(entry.prefix, "regenerated", params=dict(entry.params))
 
 
 @pytest.mark.parametrize("by", ["flags", "ids", "star"])
 def test_what_is_made_meanwhile_stays(lessons, here, by):
-    """Only the rows that were shown go: neither a new entry nor one that was made anew."""
+    """Only the rows that were shown go: neither a new entry nor one that was regenerated."""
     ways = {
         "flags": ["--param", "operation=addition"],
         "ids": [lessons.sports, lessons.cooking],
@@ -338,7 +338,7 @@ def test_what_is_made_meanwhile_stays(lessons, here, by):
     shown = session.end()
     assert shown.code == 0
     assert "Removed 1 entry (" in shown.out
-    assert "1 entry was made anew meanwhile and stayed." in shown.out
+    assert "1 entry was regenerated meanwhile and stayed." in shown.out
     assert lessons.ids_there() == lessons.all_ids - {lessons.cooking} | {new}
 
 

@@ -105,7 +105,7 @@ def test_what_was_made_anew_stays_and_is_named(cli, thrown_away):
     shown = cli("restore", lessons.page, lessons.old_page)
     assert shown.code == 1
     assert "Restored 1 entry (" in shown.err
-    assert "1 was made anew since and stays as it is; the older stays in the trash." in shown.err
+    assert "1 was regenerated since and stays as it is; the older stays in the trash." in shown.err
     assert value_of(lessons, lessons.page) == "newer"
     assert trash_of(lessons) == {lessons.page, lessons.other_page}
 
@@ -126,7 +126,7 @@ def test_flags_pass_over_what_was_made_anew(cli, thrown_away):
     shown = cli("restore", "-p", "intro_page")
     assert shown.code == 0
     assert "Restored 2 entries (" in shown.err
-    assert "1 was made anew" in shown.err
+    assert "1 was regenerated" in shown.err
 
 
 def test_alone_it_lists_what_there_is(cli, thrown_away):
@@ -136,7 +136,7 @@ def test_alone_it_lists_what_there_is(cli, thrown_away):
     shown = cli("restore")
     rows = [line.split("\t") for line in shown.out.splitlines()]
     assert {row[0]: row[-1] for row in rows} == {
-        lessons.page: "made anew",
+        lessons.page: "regenerated",
         lessons.other_page: "nothing",
         lessons.old_page: "nothing",
     }
@@ -144,7 +144,7 @@ def test_alone_it_lists_what_there_is(cli, thrown_away):
     assert all(len(row) == 10 and ISO.fullmatch(row[8]) for row in rows)
     words, hint = shown.err.splitlines()
     assert words.startswith("3 entries in the trash · ")
-    assert words.endswith(" · 1 expired · 1 made anew")
+    assert words.endswith(" · 1 expired · 1 regenerated")
     assert hint.startswith("hint: llm-cache restore ID takes one back")
     assert trash_of(lessons) == {lessons.page, lessons.other_page, lessons.old_page}
 
@@ -189,7 +189,8 @@ def test_dry_run_restores_nothing(cli, thrown_away, by_id):
     assert shown.code == 0
     assert {line.split("\t")[0] for line in shown.out.splitlines()} == set(ids)
     assert shown.err == (
-        "Would restore 2 entries; 1 was made anew since and stays as it is. Nothing was restored.\n"
+        "Would restore 2 entries; 1 was regenerated since and stays as it is. "
+        "Nothing was restored.\n"
     )
     assert trash_of(lessons) == set(ids)
 
@@ -205,7 +206,7 @@ def test_empty_trash_is_no_error(cli, lessons, args):
 
 
 def test_terminal_gets_a_table(lessons, screen):
-    """When each was removed, and a word on what was made anew, where anything was."""
+    """When each was removed, and a word on what was regenerated, where anything was."""
     screen("invalidate", "-p", "intro_page", "--yes")
     plain = screen("restore")
     assert plain.code == 0
@@ -216,7 +217,7 @@ def test_terminal_gets_a_table(lessons, screen):
     lines = screen("restore", env={"NO_COLOR": "1"}).out.splitlines()
     assert lines[0].split() == [*titles, "SINCE"]
     (marked,) = [line for line in lines if line.startswith(lessons.page)]
-    assert marked.endswith("made anew")
+    assert marked.endswith("regenerated")
     assert all(len(line) <= 80 for line in lines)
 
 

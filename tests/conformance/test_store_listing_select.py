@@ -144,7 +144,7 @@ def test_an_entry_added_while_listing_disturbs_no_other(store, many):
 
 
 def test_an_entry_replaced_while_listing_disturbs_no_other(store, many):
-    """Entries made anew meanwhile may move; no other is lost or comes twice."""
+    """Entries regenerated meanwhile may move; no other is lost or comes twice."""
     order = in_order(many)
     anew = [many[n] for n in range(0, MANY, 9)]
     listing = store.select(EVERYTHING)

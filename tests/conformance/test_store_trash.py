@@ -132,7 +132,7 @@ def test_what_is_being_generated_meanwhile_is_not_kept_over_it(store):
 
 
 def test_lease_of_what_does_not_come_back_stands(store):
-    """Of an entry that is not in the trash, or was made anew."""
+    """Of an entry that is not in the trash, or was regenerated."""
     lease = store.acquire(Identity(an_entry().prefix, canonical_params({"n": 0})))
     store.restore([an_entry().key])
     assert store.put(an_entry(body=b'"made"'), lease=lease)

@@ -50,7 +50,7 @@ class Asker:
         return self._to_the_end(self._asked(n))
 
     def refresh(self, n=1):
-        """The value, made anew; decorated functions only."""
+        """The value, regenerated; decorated functions only."""
         return self._to_the_end(self.page.refresh(n))
 
     def _to_the_end(self, asked):

@@ -596,7 +596,7 @@ async def test_not_while_blocks_of_two_tenants_take_turns_on_the_threads(acmes):
 
 @pytest.mark.parametrize("way", ["get_or_generate", "get_or_generate_sync"])
 def test_not_what_is_made_behind(cache, clock, way, asker):
-    """A stale entry is made anew on a thread or task of its own: for the same tenant."""
+    """A stale entry is regenerated on a thread or task of its own: for the same tenant."""
     policy = CachePolicy(ttl="1h", grace="1h")
     asker = asker(cache, way, policy)
     for tenant in ("acme", "globex"):

@@ -59,7 +59,7 @@ def edit(tmp_path, monkeypatch):
 
 
 def test_a_version_of_code_is_part_of_the_key(cache, way, asker):
-    """A revision of its own is made anew; the one before is still found."""
+    """A revision of its own is regenerated; the one before is still found."""
     one = asker(cache, way, CachePolicy(version="1"))
     assert one.ask() == "made 1"
     two = asker(cache, way, CachePolicy(version="2"))

@@ -59,12 +59,12 @@ def test_a_jump_of_the_clock_ends_no_lease(tmp_path, jump_s):
 @pytest.mark.parametrize(
     ("ahead_s", "value"),
     [
-        (-DAY_S, "made anew"),
+        (-DAY_S, "regenerated"),
         (-DAY_S + MINUTE_S, "put"),
         (0.0, "put"),
         (5 * MINUTE_S, "put"),
-        (6 * MINUTE_S, "made anew"),
-        (DAY_S, "made anew"),
+        (6 * MINUTE_S, "regenerated"),
+        (DAY_S, "regenerated"),
     ],
 )
 def test_an_entry_of_another_clock_is_new_up_to_five_minutes_ahead(tmp_path, ahead_s, value):
@@ -73,7 +73,7 @@ def test_an_entry_of_another_clock_is_new_up_to_five_minutes_ahead(tmp_path, ahe
     with LLMCache(tmp_path, clock=there) as cache:
         cache.put("p", "put")
     with LLMCache(tmp_path, clock=here) as cache:
-        assert cache.get_or_generate_sync("p", lambda: "made anew") == value
+        assert cache.get_or_generate_sync("p", lambda: "regenerated") == value
         assert cache.get_or_generate_sync("p", lambda: "never") == value
         assert cache.get_stats()["file_entries"] == 1
 
@@ -101,7 +101,7 @@ def test_a_process_with_another_clock_keeps_its_lease(start, jump):
     assert first.says() == "of the first", "its own entry is fresh to it"
     assert abs(abs(seconds - time.time()) - DAY_S) < DAY_S / 2
     said = [line for line in iter(second.says, "") if line not in {"held", "free"}]
-    # A day ahead is missing; a day back, the ttl of a day has passed: both are made anew.
+    # A day ahead is missing; a day back, the ttl of a day has passed: both are regenerated.
     assert said == ["of the second"]
     first.tell()
     assert first.ends() == second.ends() == (0, "")

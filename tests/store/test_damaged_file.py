@@ -277,7 +277,7 @@ def test_what_is_salvaged_is_there_as_it_was(place, make_store):
         done.set()
 
     store._file._on_moved_aside = put_right
-    newer = an_entry(3, body=b'"made anew"')
+    newer = an_entry(3, body=b'"regenerated"')
     keep(store, newer)
     assert done.wait(GUARD_S)
     assert [store.get(e.key) for e in entries] == [*entries[:3], newer, *entries[4:]]
@@ -354,7 +354,7 @@ def test_what_is_removed_under_a_running_application_is_noticed(place, name, cap
             assert other.peek("q").value == "new"
             other.invalidate("q")
         assert cache.peek("q") is None
-        assert cache.get_or_generate_sync("q", lambda: "made anew") == "made anew"
+        assert cache.get_or_generate_sync("q", lambda: "regenerated") == "regenerated"
     said = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     assert [m for m in said if "removed or replaced" in m] == said
     assert len(said) == 1

@@ -31,7 +31,7 @@ def test_what_is_not_kept_is_not_in_the_trash(store, raw):
 
 
 def test_the_trash_keeps_what_was_thrown_away_last(store, raw, clock):
-    """An entry made anew and thrown away again takes the older one's place, with its instant."""
+    """An entry regenerated and thrown away again takes the older one's place, with its instant."""
     keep(store, an_entry(body=b'"old"'))
     store.remove(EVERYTHING, keep=True)
     clock.now = T0 + 100

@@ -74,10 +74,10 @@ def test_what_expires_this_moment_is_expired(cache, lesson, clock):
 
 
 def test_an_entry_within_its_grace_is_stale(cache, lesson, clock):
-    """It is given, and made anew behind."""
+    """It is given, and regenerated behind."""
     clock.now += 25 * HOUR_S
     why = asked(cache, policy=CachePolicy(grace="4h"))
-    assert str(why) == "stale: expired 3h ago; is given while it is made anew; made 1d ago"
+    assert str(why) == "stale: expired 3h ago; is served while it is refreshed; made 1d ago"
     assert why.outcome is Outcome.STALE
 
 
@@ -122,7 +122,7 @@ def test_an_entry_of_another_type_is_a_miss(cache):
     [
         ({"mode": "off"}, "bypass: the mode is off"),
         ({"ttl": 0}, "bypass: the ttl is 0"),
-        ({"mode": "refresh"}, "miss: asked to be made anew; made 2h ago"),
+        ({"mode": "refresh"}, "miss: asked to be refreshed; made 2h ago"),
         ({"mode": "replay"}, "hit: recorded, and the mode is replay; made 2h ago"),
     ],
     ids=["off", "ttl 0", "refresh", "replay"],

@@ -53,7 +53,7 @@ class _CheckResult:
 
 
 @click.command(cls=Command)
-@click.option("--repair", is_flag=True, help="Mend what can be mended without losing anything.")
+@click.option("--repair", is_flag=True, help="Repair what can be repaired without losing anything.")
 @click.option("--quick", is_flag=True, help="Leave out what reads every entry.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @pass_session

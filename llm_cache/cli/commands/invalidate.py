@@ -1,4 +1,4 @@
-"""`llm-cache invalidate`: drop entries, so that they are made anew when they are next wanted."""
+"""`llm-cache invalidate`: drop entries, so that they are regenerated when next asked for."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def _report(
             session.hint("llm-cache restore takes them back")
     if removal.stayed:
         was = "was" if removal.stayed == 1 else "were"
-        session.tell(f"{entries(removal.stayed)} {was} made anew meanwhile and stayed.")
+        session.tell(f"{entries(removal.stayed)} {was} regenerated meanwhile and stayed.")
     elif not removed:
         session.tell(f"{_none(wanted)}: nothing was removed.")
         _hint_what_was_meant(session, wanted)

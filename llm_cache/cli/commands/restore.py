@@ -39,9 +39,9 @@ def command(
 ) -> int:
     """Take entries back that were invalidated, by their ids or by the flags of ls.
 
-    Without either it lists what is in the trash, the last removed first. What was made anew since
+    Without either it lists what is in the trash, the last removed first. What was regenerated since
     stays as it is; if it was named by its id, the exit code is 1. In a pipe the fields are those
-    of ls, then when it was removed, and "made anew" or "nothing" for what happened since.
+    of ls, then when it was removed, and "regenerated" or "nothing" for what happened since.
 
     \b
     Examples:
@@ -114,7 +114,7 @@ def _tell_what_there_is(
     if session.out.is_terminal:
         session.tell("")
     if wanted.is_everything and not by_id:
-        anew = f" · {trash.anew:,} made anew" if trash.anew else ""
+        anew = f" · {trash.anew:,} regenerated" if trash.anew else ""
         session.tell(f"{totals.line(where=' in the trash')}{anew}")
         session.hint("llm-cache restore ID takes one back, llm-cache restore -p '*' all")
         return
@@ -194,8 +194,8 @@ def _report(
 
 def _anew(number: int) -> str:
     if number == 1:
-        return "1 was made anew since and stays as it is"
-    return f"{number:,} were made anew since and stay as they are"
+        return "1 was regenerated since and stays as it is"
+    return f"{number:,} were regenerated since and stay as they are"
 
 
 def _ids(rows: _Rows) -> list[str]:

@@ -31,7 +31,7 @@ class TrashListing:
         self._fates: dict[bytes, _TrashState] = {}
         self._now = time.time()
         self.anew: int = 0
-        """How many of them were made anew since, and so cannot come back."""
+        """How many of them were regenerated since, and so cannot come back."""
 
     def looked_at(self, trashed: Iterable[Trashed]) -> Iterator[EntryInfo]:
         """The entries, each looked up in the cache, too."""
@@ -64,7 +64,7 @@ class TrashListing:
         return self._fates[info.key].is_anew
 
     def _since_text(self, info: EntryInfo) -> str:
-        return "made anew" if self._is_anew(info) else "nothing"
+        return "regenerated" if self._is_anew(info) else "nothing"
 
     def _since(self, info: EntryInfo) -> Piece:
         return Styled(self._since_text(info), Style.EXPIRING) if self._is_anew(info) else ""

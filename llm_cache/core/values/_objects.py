@@ -1,4 +1,4 @@
-"""Dataclasses and models taken apart into fields and what they hold beside them, and made again.
+"""Dataclasses and models taken apart into fields and the state beside them, and rebuilt.
 
 They come back by setting their state: no validator and no `__init__` gets to change it. The fields
 are checked against their types first, since the class may have changed since they were written.
