@@ -218,7 +218,7 @@ def test_a_cache_whose_stamps_were_cut_off_reads_its_store(tmp_path):
             assert one.get_or_generate_sync("p", lambda: "text", n=1) == "text"
         os.truncate(tmp_path / "cache" / "stamps", 0)
         assert one.get_or_generate_sync("p", lambda: "never", n=1) == "text"
-        assert other.invalidate("p", n=1) == 1
+        assert other.invalidate("p", n=1).entries == 1
         assert one.get_or_generate_sync("p", lambda: "new", n=1) == "new"
         assert other.get_or_generate_sync("p", lambda: "never", n=1) == "new"
 

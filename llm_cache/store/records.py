@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -64,27 +64,40 @@ class Group(NamedTuple):
         )
 
 
-class Removed(int):
-    """How many entries were removed; `groups` says why each, `freed_bytes` how much they held.
+NONE_OF_TRASH: Final = Group("trash", 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What was removed, by the reason why; true if anything was, and `int()` is how many entries.
 
     `trash` is what went of those that were in the trash already: they are not counted.
     """
 
-    groups: tuple[Group, ...]
-    trash: Group
+    groups: tuple[Group, ...] = ()
+    trash: Group = NONE_OF_TRASH
 
-    def __new__(cls, groups: Iterable[Group] = (), trash: Group | None = None) -> Self:
-        """The sum of `groups`, empty ones left out."""
-        kept = tuple(group for group in groups if group.entries)
-        self = super().__new__(cls, sum(group.entries for group in kept))
-        self.groups = kept
-        self.trash = trash or Group("trash", 0, 0)
-        return self
+    @property
+    def entries(self) -> int:
+        """How many entries were removed."""
+        return sum(group.entries for group in self.groups)
 
     @property
     def freed_bytes(self) -> int:
         """Bytes of the removed values and params, as they were stored."""
         return sum(group.size_bytes for group in self.groups)
+
+    def __bool__(self) -> bool:
+        return self.entries > 0
+
+    def __int__(self) -> int:
+        return self.entries
+
+    def __str__(self) -> str:
+        return str(self.entries)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.entries, spec)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -150,15 +150,14 @@ def test_listing_and_sweeping(cache, clock):
     assert [e.params["n"] for e in cache.entries(prefix="a")] == [2, 1, 0]
     assert len(list(cache.entries(limit=4))) == 4
     clock.now += 3598
-    assert cache.prune(dry_run=True) == 2
+    assert cache.prune(dry_run=True).entries == 2
     removed = cache.prune()
-    assert (removed, removed.groups[0].why, removed.freed_bytes) == (
-        2,
-        "expired",
-        26,
-    )  # "text" and {"n":0}, twice
-    assert cache.invalidate_prefix("b") == 3
-    assert cache.clear_all() == 1
+    assert (removed.entries, removed.groups[0].why) == (2, "expired")
+    assert removed.freed_bytes == 26  # "text" and {"n":0}, twice
+    assert (int(removed), bool(removed), str(removed), f"{removed:,}") == (2, True, "2", "2")
+    assert not cache.prune()
+    assert cache.invalidate_prefix("b").entries == 3
+    assert cache.clear_all().entries == 1
     assert list(cache.entries()) == []
 
 
@@ -169,11 +168,11 @@ async def test_every_management_call_can_be_awaited(cache):
     assert [entry.prefix for entry in await cache.aio.entries()] == ["p"]
     key = next(iter(cache.entries())).key
     assert (await cache.aio.find(key.hex()[:6]))[0].key == key
-    assert await cache.aio.invalidate("p", n=1) == 1
-    assert await cache.aio.invalidate_prefix("p") == 0
-    assert await cache.aio.invalidate_entries([key]) == 0
-    assert await cache.aio.prune() == 0
-    assert await cache.aio.clear_all() == 0
+    assert (await cache.aio.invalidate("p", n=1)).entries == 1
+    assert (await cache.aio.invalidate_prefix("p")).entries == 0
+    assert (await cache.aio.invalidate_entries([key])).entries == 0
+    assert (await cache.aio.prune()).entries == 0
+    assert (await cache.aio.clear_all()).entries == 0
     assert (await cache.aio.get_stats())["file_entries"] == 0
     await cache.aio.close()
 

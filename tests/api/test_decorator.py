@@ -84,7 +84,7 @@ async def test_what_an_async_function_gets():
     assert (await text.peek(n=1)).value == "1: 1"
     assert await text.refresh(1) == "1: 2"
     assert await text(1) == "1: 2"
-    assert await text.invalidate(1) == 1
+    assert (await text.invalidate(1)).entries == 1
     assert await text(1) == "1: 3"
     assert text.key(1) == text.key(n=1) != text.key(2)
     assert len(text.key(1)) == 64
@@ -101,9 +101,9 @@ def test_what_a_plain_function_gets(cache):
     assert text(1) == "1: 1"
     assert text.peek(1).value == cache.peek("p", n=1, kind="a").value
     assert text.refresh(1) == text(1) == "1: 2"
-    assert cache.invalidate("p", params={"n": 1, "kind": "a"}) == 1
+    assert cache.invalidate("p", params={"n": 1, "kind": "a"}).entries == 1
     assert text.peek(1) is None
-    assert text.invalidate(1) == 0
+    assert text.invalidate(1).entries == 0
 
 
 def test_variable_arguments():
@@ -187,7 +187,7 @@ async def test_methods():
     assert inspect.iscoroutinefunction(one.page)
     assert list(inspect.signature(one.page).parameters) == ["topic"]
     assert await other.page.refresh("sums") == "other: sums"
-    assert await one.page.invalidate("sums") == 1
+    assert (await one.page.invalidate("sums")).entries == 1
     assert await lessons.page(one, "sums") == "one: sums"
     assert one.plain("x") == other.plain("x") == "one: x"
 

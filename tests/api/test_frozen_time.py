@@ -61,4 +61,4 @@ def test_what_manages_the_cache_goes_by_it(cache, frozen):
     assert cache.judge(entry) is Freshness.FRESH
     frozen.now += 2 * HOUR_S
     assert cache.judge(entry) is Freshness.MISSING
-    assert cache.prune() == 1
+    assert cache.prune().entries == 1

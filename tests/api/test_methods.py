@@ -127,7 +127,7 @@ def test_what_a_method_gets_is_bound_to_its_object(name):
     assert ask.key("x") == ask.peek("x").key.hex()
     assert "hit" in str(ask.why("x"))
     assert ask.refresh("x") == value
-    assert ask.invalidate("x") == 1
+    assert ask.invalidate("x").entries == 1
     assert ask.peek("x") is None
 
 

@@ -68,7 +68,7 @@ def test_remove_drops_exactly_what_is_selected(store, entries, name, keep_them):
     gone = [entry for entry in entries if is_selected(entry)]
     left = [entry for entry in entries if not is_selected(entry)]
     removed = store.remove(which, keep=keep_them)
-    assert removed == len(gone)
+    assert removed.entries == len(gone)
     assert removed.freed_bytes == sum(entry.size_bytes for entry in gone)
     assert sum(g.generation_seconds for g in removed.groups) == sum(
         entry.generation_seconds for entry in gone
@@ -84,7 +84,7 @@ def test_select_lists_exactly_what_remove_drops(store, entries, name):
     which, is_selected = SELECTIONS[name]
     listed = keys_of(store.select(which))
     assert sorted(listed) == sorted(e.key for e in entries if is_selected(e))
-    assert store.remove(which) == len(listed)
+    assert store.remove(which).entries == len(listed)
 
 
 @pytest.mark.parametrize("digits", range(1, 20))
@@ -108,7 +108,7 @@ def test_thousands_of_keys_are_removed_in_one_call(store):
     """No number of keys is too much for a selection."""
     entries = [an_entry(n) for n in range(1200)]
     keep(store, *entries[:700])
-    assert store.remove(Selection(keys=tuple(keys_of(entries)))) == 700
+    assert store.remove(Selection(keys=tuple(keys_of(entries)))).entries == 700
     assert list(store.select(EVERYTHING)) == []
 
 
@@ -122,9 +122,9 @@ def test_thousands_of_keys_are_listed_in_one_call(store):
 
 def test_removing_again_removes_nothing(store, entries):
     """What is gone is not counted a second time."""
-    assert store.remove(EVERYTHING) == len(entries)
+    assert store.remove(EVERYTHING).entries == len(entries)
     removed = store.remove(EVERYTHING)
-    assert removed == 0
+    assert removed.entries == 0
     assert removed.groups == ()
     assert removed.freed_bytes == 0
 
@@ -142,7 +142,7 @@ def test_what_was_removed_can_be_put_again(store):
     for keep_it in (False, True, True, False):
         keep(store, entry)
         assert store.get(entry.key) == entry
-        assert store.remove(Selection(keys=(entry.key,)), keep=keep_it) == 1
+        assert store.remove(Selection(keys=(entry.key,)), keep=keep_it).entries == 1
         assert store.get(entry.key) is None
 
 

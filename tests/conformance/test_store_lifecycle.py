@@ -174,7 +174,7 @@ def test_two_stores_over_one_place_see_each_others_entries_at_once(make_store):
     for n in range(20):
         keep(one, an_entry(n))
         assert other.get(an_entry(n).key) == an_entry(n)
-        assert other.remove(Selection(keys=(an_entry(n).key,))) == 1
+        assert other.remove(Selection(keys=(an_entry(n).key,))).entries == 1
         assert one.get(an_entry(n).key) is None
     assert one.totals() == other.totals() == []
 

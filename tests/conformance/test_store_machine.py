@@ -112,7 +112,7 @@ class StoreAgainstDict(RuleBasedStateMachine):
             and (keys is None or e.key in keys)
         ]
         removed = self.store.remove(Selection(keys=keys, prefix=prefix, tenant=tenant), keep=keep)
-        assert removed == len(gone)
+        assert removed.entries == len(gone)
         assert removed.freed_bytes == sum(e.size_bytes for e in gone)
         self.forget(gone)
 
@@ -121,7 +121,7 @@ class StoreAgainstDict(RuleBasedStateMachine):
     def remove_by_digits(self, data, digits, keep):
         start = data.draw(st.sampled_from(sorted(self.entries))).hex()[:digits]
         gone = [e for e in self.entries.values() if e.key.hex().startswith(start)]
-        assert self.store.remove(Selection(key_digits=start), keep=keep) == len(gone)
+        assert self.store.remove(Selection(key_digits=start), keep=keep).entries == len(gone)
         self.forget(gone)
 
     @rule(dry_run=st.booleans())
@@ -135,13 +135,18 @@ class StoreAgainstDict(RuleBasedStateMachine):
                 gone.append(e)
         found = self.store.expired(self.policies.__getitem__, now)
         assert sum(group.entries for group in found.values()) == len(gone)
-        assert self.store.prune(self.policies.__getitem__, now, dry_run=dry_run) == len(gone)
+        assert self.store.prune(self.policies.__getitem__, now, dry_run=dry_run).entries == len(
+            gone
+        )
         if not dry_run:
             self.forget(gone)
 
     @rule()
     def make_room(self):
-        assert self.store.make_room(self.policies.__getitem__, self.clock(), dry_run=False) == 0
+        assert (
+            self.store.make_room(self.policies.__getitem__, self.clock(), dry_run=False).entries
+            == 0
+        )
 
     @precondition(lambda self: self.entries)
     @rule(data=st.data(), hits=st.integers(1, 5), ago=st.sampled_from([0.0, 1.0]))

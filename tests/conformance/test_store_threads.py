@@ -80,7 +80,7 @@ def test_of_many_removers_one_is_told_of_it(store, threads):
     """An entry is removed once: the answers add up to what was there."""
     keep(store, *(an_entry(n) for n in range(100)))
     removed = all_at_once(threads, lambda _: store.remove(EVERYTHING))
-    assert sum(removed) == 100
+    assert sum(one.entries for one in removed) == 100
 
 
 def test_counts_told_from_many_threads_add_up(store, threads):

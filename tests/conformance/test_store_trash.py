@@ -117,7 +117,7 @@ def test_restored_entry_can_be_removed_and_restored_again(store):
     throw_away(store, an_entry(hits=7))
     for _ in range(3):
         assert store.restore([an_entry().key]) == [an_entry().key]
-        assert store.remove(EVERYTHING, keep=True) == 1
+        assert store.remove(EVERYTHING, keep=True).entries == 1
     assert [each.entry.hits for each in store.trashed(EVERYTHING)] == [7]
 
 

@@ -117,7 +117,7 @@ def test_prune_sweeps_exactly_what_is_expired(store, specs, by_prefix, at):
     assert len(list(store.select(EVERYTHING))) == len(entries)
 
     removed = store.prune(by_prefix.__getitem__, at, dry_run=False)
-    assert removed == dry == len(gone)
+    assert removed.entries == dry.entries == len(gone)
     assert removed.groups == dry.groups
     assert removed.freed_bytes == sum(e.size_bytes for e in gone)
     assert sorted(keys_of(store.select(EVERYTHING))) == sorted(keys_of(left))
@@ -154,9 +154,9 @@ def test_prune_takes_nothing_that_is_fresh(store, source, ttl):
     ends_at = entry.created_at + said.ttl
     last_fresh, first_gone = ends_at - 1e-5, ends_at + 1e-5
     assert judge(entry, table.resolve("intro_page"), last_fresh) is Freshness.FRESH
-    assert store.prune(table.resolve, last_fresh, dry_run=False) == 0
+    assert store.prune(table.resolve, last_fresh, dry_run=False).entries == 0
     assert store.get(entry.key) == entry
-    assert store.prune(table.resolve, first_gone, dry_run=False) == 1
+    assert store.prune(table.resolve, first_gone, dry_run=False).entries == 1
 
 
 def test_what_is_kept_for_ever_is_never_swept(store):
@@ -168,7 +168,7 @@ def test_what_is_kept_for_ever_is_never_swept(store):
         an_entry(3, prefix="word_problem"),
     )
     far = T0 + 1e12
-    assert store.prune(policies("1h", word_problem="forever"), far, dry_run=False) == 0
+    assert store.prune(policies("1h", word_problem="forever"), far, dry_run=False).entries == 0
 
 
 def test_a_ttl_of_the_call_goes_before_the_prefixs(store):
@@ -178,9 +178,9 @@ def test_a_ttl_of_the_call_goes_before_the_prefixs(store):
     by_decorator = an_entry(3, decorator_ttl=1000.0)
     keep(store, short_call, long_call, by_decorator)
     policy_of = policies(intro_page="100s")
-    assert store.prune(policy_of, T0 + 50, dry_run=False) == 1
+    assert store.prune(policy_of, T0 + 50, dry_run=False).entries == 1
     assert store.get(short_call.key) is None
-    assert store.prune(policy_of, T0 + 150, dry_run=False) == 1
+    assert store.prune(policy_of, T0 + 150, dry_run=False).entries == 1
     assert keys_of(store.select(EVERYTHING)) == [long_call.key]
 
 
@@ -189,22 +189,22 @@ def test_stale_and_fallback_entries_are_retained(store):
     entry = an_entry()
     keep(store, entry)
     policy = Policy(defaults_ttl=10.0, grace=5.0, stale_if_error=20.0)
-    assert store.prune(lambda _: policy, T0 + 29.9, dry_run=False) == 0
-    assert store.prune(lambda _: policy, T0 + 30.0, dry_run=False) == 1
+    assert store.prune(lambda _: policy, T0 + 29.9, dry_run=False).entries == 0
+    assert store.prune(lambda _: policy, T0 + 30.0, dry_run=False).entries == 1
 
 
 def test_an_entry_from_the_future_is_left_alone(store):
     """A clock that was set back makes nothing expired."""
     entry = an_entry(created_at=T0 + 10_000)
     keep(store, entry)
-    assert store.prune(policies("1h"), T0, dry_run=False) == 0
+    assert store.prune(policies("1h"), T0, dry_run=False).entries == 0
     assert store.get(entry.key) == entry
 
 
 def test_prune_sweeps_every_tenant(store):
     """A policy is of a prefix, whatever the tenant."""
     keep(store, *(an_entry(tenant=tenant) for tenant in ("", "a", "b")))
-    assert store.prune(policies("1h"), T0 + 3600, dry_run=False) == 3
+    assert store.prune(policies("1h"), T0 + 3600, dry_run=False).entries == 3
     assert store.totals() == []
 
 
@@ -223,13 +223,13 @@ def test_a_dry_run_removes_nothing(store):
     """Neither an entry nor the old trash goes on a dry run."""
     entry = an_entry()
     keep(store, entry)
-    assert store.prune(policies("1h"), T0 + 3600, dry_run=True) == 1
+    assert store.prune(policies("1h"), T0 + 3600, dry_run=True).entries == 1
     assert store.get(entry.key) == entry
 
 
 def test_an_empty_store_has_nothing_to_sweep(store):
     """`prune` of nothing is nothing."""
-    assert store.prune(policies(), T0 + TRASH_KEPT_S, dry_run=False) == 0
+    assert store.prune(policies(), T0 + TRASH_KEPT_S, dry_run=False).entries == 0
     assert store.expired(policies(), T0) == {}
 
 
@@ -239,4 +239,4 @@ def test_what_is_in_the_trash_is_not_expired(store):
     store.remove(Selection(prefix="intro_page"), keep=True)
     late = T0 + 10 * TRASH_KEPT_S
     assert store.expired(policies("1h"), late) == {}
-    assert store.prune(policies("1h"), late, dry_run=False) == 0
+    assert store.prune(policies("1h"), late, dry_run=False).entries == 0

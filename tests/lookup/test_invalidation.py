@@ -56,7 +56,7 @@ def test_no_cache_serves_it_from_memory(tmp_path, take_away):
         assert other.get_or_generate_sync("p", lambda: "never") == "old"
         assert other.get_or_generate_sync("p", lambda: "never") == "old"
         assert other.get_stats()["memory_entries"] == 1
-        assert take_away(one) == 1
+        assert take_away(one).entries == 1
         assert other.get_or_generate_sync("p", lambda: "new") == "new"
 
 
@@ -72,9 +72,9 @@ def test_a_replaced_entry_is_replaced_everywhere(tmp_path):
 
 def test_invalidating_nothing_says_so(cache):
     """Nothing there: 0, and no error."""
-    assert cache.invalidate("p", n=1) == 0
-    assert cache.invalidate_prefix("p") == 0
-    assert cache.clear_all() == 0
+    assert cache.invalidate("p", n=1).entries == 0
+    assert cache.invalidate_prefix("p").entries == 0
+    assert cache.clear_all().entries == 0
 
 
 def test_exactly_that_entry_goes(cache):
@@ -82,6 +82,6 @@ def test_exactly_that_entry_goes(cache):
     for n in range(3):
         cache.put("p", f"text {n}", n=n)
     removed = cache.invalidate("p", n=1)
-    assert removed == 1
+    assert removed.entries == 1
     assert removed.freed_bytes > 0
     assert [cache.peek("p", n=n) is None for n in range(3)] == [False, True, False]

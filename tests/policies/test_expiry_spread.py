@@ -43,7 +43,7 @@ async def test_what_is_warmed_together_expires_apart(make_cache, clock):
     left = []
     for part in (0.9, 0.925, 0.95, 0.975, 1.0):
         clock.now = T0 + HOUR_S * part
-        left.append(400 - cache.prune(dry_run=True))
+        left.append(400 - cache.prune(dry_run=True).entries)
     assert (left[0], left[-1]) == (400, 0)
     went = [before - after for before, after in itertools.pairwise(left)]
     assert min(went) > 60
@@ -69,7 +69,7 @@ def test_everybody_agrees_at_every_instant(spread, make_cache, clock):
         assert {n for n in KEYS if spread.why("p", n=n).outcome == "hit"} == fresh
         in_time = {e.params["n"] for e in spread.entries() if clock.now < spread.expires_at(e)}
         assert in_time == fresh
-        assert len(KEYS) - spread.prune(dry_run=True) == len(fresh)
+        assert len(KEYS) - spread.prune(dry_run=True).entries == len(fresh)
     assert fresh == set()
 
 
@@ -137,7 +137,7 @@ def test_it_shortens_whoever_says_the_ttl(make_cache, clock, source):
     clock.now += 1.5 * HOUR_S
     fresh = fresh_by_judge(cache)
     assert 20 < len(fresh) < 60
-    assert cache.prune(dry_run=True) == len(KEYS) - len(fresh)
+    assert cache.prune(dry_run=True).entries == len(KEYS) - len(fresh)
     cache.prune()
     assert {e.params["n"] for e in cache.entries()} == fresh
 
@@ -179,7 +179,7 @@ def test_prune_and_judge_agree_to_the_last_bit(tmp_path_factory, jitter, ttl, at
         for entry in list(cache.entries()):
             for clock.now in (T0 + at * ttl, cache.expires_at(entry)):
                 expired = keys - len(fresh_by_judge(cache))
-                assert cache.prune(dry_run=True) == expired
+                assert cache.prune(dry_run=True).entries == expired
 
 
 # The command line, whose clock is that of the machine.

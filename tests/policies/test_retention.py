@@ -64,7 +64,7 @@ def test_who_knows_the_files_only_judges_as_the_application_does(
     assert (other.peek("p", n=1) is None) == (state is Freshness.MISSING)
     assert other.why("p", n=1).entry is not None
     expected = 1 if state is Freshness.MISSING else 0
-    assert other.prune(dry_run=True) == other.prune() == expected
+    assert other.prune(dry_run=True).entries == other.prune().entries == expected
     assert left(other) == 1 - expected
 
 
@@ -102,10 +102,10 @@ def test_the_file_overrides_the_decorator_and_not_the_call(make_cache, clock, ma
     [entry] = shorter.entries()
     assert shorter.judge(entry) is (Freshness.FALLBACK if is_overridden else Freshness.STALE)
     clock.now = T0 + 4 * HOUR_S
-    assert shorter.prune(dry_run=True) == is_overridden
+    assert shorter.prune(dry_run=True).entries == is_overridden
     longer = make_cache(prefixes={"p": {"grace": "forever"}})
     clock.now = T0 + 300 * DAY_S
-    assert longer.prune(dry_run=True) == (not is_overridden)
+    assert longer.prune(dry_run=True).entries == (not is_overridden)
 
 
 def test_what_the_file_says_of_all_gives_way_to_it(make_cache, clock):
@@ -113,7 +113,7 @@ def test_what_the_file_says_of_all_gives_way_to_it(make_cache, clock):
     make_by_decorator(make_cache(), CachePolicy(ttl="1h", grace="0s", stale_if_error="0s"))
     other = make_cache(defaults={"grace": "forever"})
     clock.now = T0 + 2 * HOUR_S
-    assert other.prune() == 1
+    assert other.prune().entries == 1
 
 
 @WAYS
@@ -126,9 +126,9 @@ def test_a_jitter_of_the_code_is_remembered(make_cache, clock, make):
     ends = other.expires_at(entry)
     assert T0 + 0.1 * HOUR_S <= ends < T0 + HOUR_S
     clock.now = ends - 0.001
-    assert (other.judge(entry), other.prune()) == (Freshness.FRESH, 0)
+    assert (other.judge(entry), other.prune().entries) == (Freshness.FRESH, 0)
     clock.now = ends
-    assert (other.judge(entry), other.prune()) == (Freshness.MISSING, 1)
+    assert (other.judge(entry), other.prune().entries) == (Freshness.MISSING, 1)
 
 
 def test_a_jitter_of_the_file_overrides_the_decorators(make_cache, clock):
@@ -136,9 +136,9 @@ def test_a_jitter_of_the_file_overrides_the_decorators(make_cache, clock):
     make_by_decorator(make_cache(), CachePolicy(ttl="1h", ttl_jitter=0.9))
     other = make_cache(prefixes={"p": {"ttl_jitter": 0.0}})
     clock.now = T0 + HOUR_S - 0.001
-    assert other.prune() == 0
+    assert other.prune().entries == 0
     clock.now = T0 + HOUR_S
-    assert other.prune() == 1
+    assert other.prune().entries == 1
 
 
 def test_a_ttl_of_zero_is_served_no_longer_whoever_says_what(make_cache, clock):
@@ -146,7 +146,7 @@ def test_a_ttl_of_zero_is_served_no_longer_whoever_says_what(make_cache, clock):
     make_by_decorator(make_cache())
     other = make_cache(prefixes={"p": {"ttl": 0}})
     [entry] = other.entries()
-    assert (other.judge(entry), other.prune()) == (Freshness.MISSING, 1)
+    assert (other.judge(entry), other.prune().entries) == (Freshness.MISSING, 1)
 
 
 def test_most_entries_remember_nothing(make_cache):

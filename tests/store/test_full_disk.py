@@ -69,14 +69,14 @@ def test_a_full_disk_costs_no_answer_and_can_be_emptied(disk, caplog, way):
         assert len(troubles) == 1
         match way:
             case "clear_all":
-                assert cache.clear_all() == kept
+                assert cache.clear_all().entries == kept
             case "invalidate_prefix":
-                assert cache.invalidate_prefix("p") == kept
+                assert cache.invalidate_prefix("p").entries == kept
             case "prune":
                 clock[0] += 25 * 3600.0
-                assert cache.prune() == kept
+                assert cache.prune().entries == kept
             case _:
-                assert sum(cache.invalidate("p", n=n) for n in range(kept)) == kept
+                assert sum(cache.invalidate("p", n=n).entries for n in range(kept)) == kept
         assert list(cache.entries()) == []
     # Another process, say, or this one once it tries again.
     with open_cache(disk / "cache") as cache:
@@ -104,7 +104,7 @@ def test_who_comes_to_a_full_disk_reads_and_can_empty_it(disk, caplog, has_reser
                 cache.clear_all()
             filler.unlink()
         # The one that was just generated may have fitted into the room of the reserve.
-        assert cache.clear_all() in {kept, kept + 1}
+        assert cache.clear_all().entries in {kept, kept + 1}
         cache.put("q", "text")
         assert cache.peek("q").value == "text"
     assert [path.name for path in (disk / "cache").iterdir() if ".corrupt-" in path.name] == []

@@ -100,7 +100,7 @@ def test_a_dry_run_says_what_the_run_does(made, thrown_away, trash_age_s, curren
         assert removed.groups == dry.groups
         assert removed.trash == dry.trash
         left = list(store.select(EVERYTHING))
-        assert len(before[0]) - len(left) == removed
+        assert len(before[0]) - len(left) == removed.entries
         for info in left:
             assert judge(info, BY_PREFIX(info.prefix), T0) is not Freshness.MISSING
             assert current is None or info.version in current.get(info.prefix, {info.version})
@@ -177,10 +177,10 @@ def test_the_file_is_brought_under_a_size(store, size_bytes, max_bytes):
     full_bytes = used_bytes(store._read)
     removed = store.prune(NEVER, T0, dry_run=False, sweep=Sweep(max_bytes=max_bytes))
     assert used_bytes(store._read) <= max_bytes * (1.05 if size_bytes == 200 else 1)
-    assert (count - removed) / count > 0.8 * max_bytes / full_bytes
+    assert (count - removed.entries) / count > 0.8 * max_bytes / full_bytes
     in_order = sorted(entries, key=lambda entry: entry.used_at)
-    assert set(keys_of(store.select(EVERYTHING))) == {e.key for e in in_order[removed:]}
-    for entry in in_order[removed:]:
+    assert set(keys_of(store.select(EVERYTHING))) == {e.key for e in in_order[removed.entries :]}
+    for entry in in_order[removed.entries :]:
         assert store.get(entry.key) == entry
 
 
@@ -189,8 +189,8 @@ def test_a_size_goes_before_max_disk(make_store):
     store = make_store(max_bytes=MIB)
     store.open()
     put_many(store, [big_entry(n, 20_000) for n in range(80)])
-    assert store.prune(NEVER, T0, dry_run=True) > 0
-    assert store.prune(NEVER, T0, dry_run=False, sweep=Sweep(max_bytes=4 * MIB)) == 0
+    assert store.prune(NEVER, T0, dry_run=True).entries > 0
+    assert store.prune(NEVER, T0, dry_run=False, sweep=Sweep(max_bytes=4 * MIB)).entries == 0
 
 
 def test_room_comes_back_to_the_file_system(store):
@@ -198,7 +198,7 @@ def test_room_comes_back_to_the_file_system(store):
     put_many(store, [big_entry(n, 50_000) for n in range(200)])
     store._file.truncate_log()
     assert store.path.stat().st_size > 9 * MIB
-    assert store.prune(policies("1h"), T0 + 3600, dry_run=False) == 200
+    assert store.prune(policies("1h"), T0 + 3600, dry_run=False).entries == 200
     store._file.truncate_log()
     assert store.path.stat().st_size < MIB / 4
 
@@ -208,8 +208,8 @@ def test_prefixes_may_be_very_many(make_store):
     store = make_store(max_bytes=MIB)
     store.open()
     put_many(store, [big_entry(n, 3000, prefix=f"p{n}") for n in range(600)])
-    assert store.make_room(policies("1h"), T0, dry_run=True) > 0
-    assert store.make_room(policies("1h"), T0, dry_run=False) > 0
+    assert store.make_room(policies("1h"), T0, dry_run=True).entries > 0
+    assert store.make_room(policies("1h"), T0, dry_run=False).entries > 0
     assert used_bytes(store._read) <= MIB
 
 
@@ -237,7 +237,7 @@ def test_an_interruption_keeps_what_was_swept(store):
     told = [(t.tenant, t.prefix, t.entries, t.size_bytes, t.value_bytes) for t in store.totals()]
     assert told == list(held(store))
     assert told[0][2] == AT_ONCE
-    assert store.prune(policies("1h"), T0 + 3600, dry_run=False) == AT_ONCE
+    assert store.prune(policies("1h"), T0 + 3600, dry_run=False).entries == AT_ONCE
 
 
 def test_nothing_to_sweep_is_not_written(store):
@@ -256,7 +256,7 @@ def test_what_goes_from_the_trash_is_told_apart(store, clock, age_s):
     expected = 1 if age_s > TRASH_KEPT_S else 0
     for dry_run in (True, False):
         removed = store.prune(NEVER, T0 + age_s, dry_run=dry_run)
-        assert (removed, removed.groups, removed.trash.entries) == (0, (), expected)
+        assert (removed.entries, removed.groups, removed.trash.entries) == (0, (), expected)
         assert removed.trash.cost_usd == 0.5 * expected
 
 
@@ -279,7 +279,7 @@ def test_clearing_tells_what_the_trash_held(store):
     store.remove(Selection(keys=tuple(entry.key for entry in entries[::2])), keep=True)
     assert [(t.tenant, t.entries) for t in store.trash_totals()] == [("a", 1), ("b", 1)]
     removed = store.remove(Selection(tenant="a"))
-    assert (removed, removed.trash.entries) == (1, 1)
+    assert (removed.entries, removed.trash.entries) == (1, 1)
     assert [(t.tenant, t.entries) for t in store.trash_totals()] == [("b", 1)]
 
 

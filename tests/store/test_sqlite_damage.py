@@ -154,7 +154,7 @@ def test_a_damaged_row_stops_no_other_call(store, raw, column, bit):
     damage(raw, column, bit, entry)
     assert good.key in keys_of(store.select(EVERYTHING))
     store.expired(policies(), T0)
-    assert store.remove(Selection(keys=(good.key,))) == 1
+    assert store.remove(Selection(keys=(good.key,))).entries == 1
     store.prune(policies(), T0 + 9e9, dry_run=False)
     store.remove(EVERYTHING)
     assert rows(raw) == 0

@@ -36,7 +36,7 @@ def test_the_trash_keeps_what_was_thrown_away_last(store, raw, clock):
     store.remove(EVERYTHING, keep=True)
     clock.now = T0 + 100
     keep(store, an_entry(body=b'"new"'))
-    assert store.remove(EVERYTHING, keep=True) == 1
+    assert store.remove(EVERYTHING, keep=True).entries == 1
     assert raw.run("SELECT value, removed_at FROM trash") == [(b'"new"', T0 + 100)]
 
 
@@ -44,7 +44,7 @@ def test_clearing_everything_empties_the_trash(store, raw):
     """`clear` means all of it."""
     keep(store, an_entry(1), an_entry(2))
     store.remove(Selection(keys=(an_entry(1).key,)), keep=True)
-    assert store.remove(EVERYTHING) == 1
+    assert store.remove(EVERYTHING).entries == 1
     assert trash(raw) == []
 
 
@@ -65,7 +65,7 @@ def test_a_lookup_never_reads_the_trash(store):
     store.remove(EVERYTHING, keep=True)
     assert store.get(an_entry().key) is None
     assert list(store.select(Selection(key_digits=an_entry().key.hex()))) == []
-    assert store.remove(Selection(prefix=an_entry().prefix)) == 0
+    assert store.remove(Selection(prefix=an_entry().prefix)).entries == 0
 
 
 def test_making_room_empties_the_trash_first(store, raw, make_store):
@@ -74,6 +74,6 @@ def test_making_room_empties_the_trash_first(store, raw, make_store):
     store.remove(EVERYTHING, keep=True)
     keep(store, an_entry("fresh"))
     small = make_store(max_bytes=1024**2)
-    assert small.make_room(policies("forever"), T0, dry_run=False) == 0
+    assert small.make_room(policies("forever"), T0, dry_run=False).entries == 0
     assert trash(raw) == []
     assert small.get(an_entry("fresh").key) is not None

@@ -165,7 +165,7 @@ class Worker:
 
     def prune(self) -> None:
         """What is expired."""
-        self.log.write("pruned", self.cache.prune())
+        self.log.write("pruned", self.cache.prune().entries)
 
     def _any_key(self) -> tuple[str, str]:
         prefix = self.chance.choice(PREFIXES)

@@ -55,7 +55,7 @@ def command(session: Session, *, dry_run: bool, yes: bool, as_json: bool) -> int
     removed = Removed() if session.is_nowhere else session.cache.clear_all()
     if as_json:
         trash = {"entries": removed.trash.entries, "size_bytes": removed.trash.size_bytes}
-        freed = {"removed": int(removed), "freed_bytes": removed.freed_bytes, "trash": trash}
+        freed = {"removed": removed.entries, "freed_bytes": removed.freed_bytes, "trash": trash}
         session.out.json({"schema": 1, "dry_run": False, **freed})
     else:
         _say(session, removed, held)
@@ -109,11 +109,11 @@ def _where(session: Session) -> str:
 
 def _say(session: Session, removed: Removed, held: _Contents) -> None:
     if removed or removed.trash.entries:
-        came = removed - held.kept.entries
+        came = removed.entries - held.kept.entries
         since = f"; {came:,} came since they were counted" if came > 0 else ""
         size = format_size(removed.freed_bytes)
         more = _of_trash(removed.trash.entries, removed.trash.size_bytes)
-        session.tell(f"Removed {entries(removed)} ({size}{since}){more}.")
+        session.tell(f"Removed {entries(removed.entries)} ({size}{since}){more}.")
     else:
         session.tell(f"There is no entry{_where(session)}: nothing was removed.")
         session.hint(session.hint_if_nowhere)

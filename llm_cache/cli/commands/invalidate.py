@@ -173,16 +173,16 @@ def _report(
 ) -> None:
     removed = removal.removed
     if form == "json":
-        freed = {"removed": int(removed), "freed_bytes": removed.freed_bytes, "purged": purge}
+        freed = {"removed": removed.entries, "freed_bytes": removed.freed_bytes, "purged": purge}
         more = {"stayed": removal.stayed}
         session.out.json({"schema": 1, "dry_run": False, **freed, **more})
         return
     session.out.flush()
     if removed:
         place = "" if purge else " They are in the trash for up to 7 days."
-        since = _came_since(int(removed), shown)
+        since = _came_since(removed.entries, shown)
         size = format_size(removed.freed_bytes)
-        session.tell(f"Removed {entries(removed)} ({size}{since}).{place}")
+        session.tell(f"Removed {entries(removed.entries)} ({size}{since}).{place}")
         if session.err.is_terminal and not purge:
             session.hint("llm-cache restore takes them back")
     if removal.stayed:

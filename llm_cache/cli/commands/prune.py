@@ -174,7 +174,7 @@ def _say(session: Session, removed: Removed, request: _PruneRequest) -> None:
         session.tell(f"There is nothing to sweep: {entries(request.held)}, {none}.{end}")
         return
     size = format_size(removed.freed_bytes)
-    session.tell(f"{did} {removed:,} of {entries(request.held)} and {verb} {size}.{end}")
+    session.tell(f"{did} {removed.entries:,} of {entries(request.held)} and {verb} {size}.{end}")
 
 
 def _write_table(session: Session, removed: Removed, request: _PruneRequest) -> None:
@@ -229,7 +229,7 @@ def _write_json(session: Session, removed: Removed, request: _PruneRequest) -> N
         {
             "schema": 1,
             "dry_run": request.dry_run,
-            "removed": int(removed),
+            "removed": removed.entries,
             "freed_bytes": removed.freed_bytes,
             "groups": [
                 {

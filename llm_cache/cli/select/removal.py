@@ -90,7 +90,7 @@ class ListedEntries:
             self._session.tell(self._so_far(done))
             raise
         status.clear()
-        return RemovalResult(Removed(freed), ids, stayed)
+        return RemovalResult(Removed(tuple(freed)), ids, stayed)
 
     def _so_far(self, done: int) -> str:
         return f"{done:,} of {self.entries:,} removed"

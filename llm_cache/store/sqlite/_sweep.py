@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
 
 from llm_cache.errors import StoreError
-from llm_cache.store.records import TRASH_KEPT_S, Group, Removed, Selection
+from llm_cache.store.records import NONE_OF_TRASH, TRASH_KEPT_S, Group, Removed, Selection
 from llm_cache.store.sqlite import _counters, _leases, _trash
 from llm_cache.store.sqlite._connection import run
 from llm_cache.store.sqlite._disk_space import is_full
@@ -81,7 +81,7 @@ class Sweeper:
             )
             for part in _parts(which)
         ]
-        gone = None
+        gone = NONE_OF_TRASH
         if keep:
             self.empty_trash(now - TRASH_KEPT_S, None)
         if which == Selection(tenant=which.tenant) and not keep:
@@ -148,7 +148,7 @@ class Sweeper:
             for condition in expired_clauses(prefix, policy_of(prefix), now):
                 groups.append(measure(self._read, condition, "expired", look_at=left))
                 left = None if left is None else left - groups[-1].entries
-            found[prefix] = summed(groups)[0]
+            found[prefix] = Group.total("expired", groups)
         return {prefix: group for prefix, group in found.items() if group.entries}
 
     def _take_out(
@@ -270,9 +270,10 @@ def _batched(items: tuple[T, ...]) -> list[tuple[T, ...]]:
     return [items[at : at + AT_ONCE] for at in range(0, len(items), AT_ONCE)]
 
 
-def summed(groups: Iterable[Group]) -> list[Group]:
-    """One group for each reason, in the order the reasons first come."""
+def summed(groups: Iterable[Group]) -> tuple[Group, ...]:
+    """One group for each reason that any entry went for, in the order they first come."""
     parts: dict[str, list[Group]] = {}
     for group in groups:
         parts.setdefault(group.why, []).append(group)
-    return [Group.total(why, some) for why, some in parts.items()]
+    sums = [Group.total(why, some) for why, some in parts.items()]
+    return tuple(group for group in sums if group.entries)
