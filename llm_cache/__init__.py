@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         cached_llm_call,
     )
     from llm_cache.api.default import get_cache, set_cache
-    from llm_cache.api.stats import Amount
+    from llm_cache.api.stats import Amount, Breakdown, DayStats, ModelStats, PrefixStats, Stats
     from llm_cache.api.trash import Trash
     from llm_cache.api.upkeep import Measured, Upkeep
     from llm_cache.config import CacheConfig, Origin, OriginKind, Price, WarmSet, load_config
@@ -52,12 +52,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "Amount": "api.stats",
     "AsyncManagement": "api.aio",
+    "Breakdown": "api.stats",
     "CacheConfig": "config",
     "CacheError": "errors",
     "CachePolicy": "core.policy",
     "CachedAsyncFunction": "api.decorator",
     "CachedFunction": "api.decorator",
     "ConfigError": "errors",
+    "DayStats": "api.stats",
     "Decorator": "api.decorator",
     "Difference": "engine.explain",
     "Duration": "core.units",
@@ -74,6 +76,7 @@ _HOMES = {
     "Limits": "warm.budget",
     "Measured": "api.upkeep",
     "Mode": "core.policy",
+    "ModelStats": "api.stats",
     "Origin": "config",
     "OriginKind": "config",
     "Outcome": "core.result",
@@ -82,6 +85,7 @@ _HOMES = {
     "Policy": "core.policy_resolution",
     "PrefixConflictError": "errors",
     "PrefixError": "errors",
+    "PrefixStats": "api.stats",
     "Price": "config",
     "Reason": "core.result",
     "RecursiveGenerationError": "errors",
@@ -90,6 +94,7 @@ _HOMES = {
     "ReplayMissError": "errors",
     "Result": "core.result",
     "SetReport": "warm.run",
+    "Stats": "api.stats",
     "Stopped": "warm.budget",
     "StoreError": "errors",
     "StoreParams": "core.policy",
@@ -116,12 +121,14 @@ _HOMES = {
 __all__ = [
     "Amount",
     "AsyncManagement",
+    "Breakdown",
     "CacheConfig",
     "CacheError",
     "CachePolicy",
     "CachedAsyncFunction",
     "CachedFunction",
     "ConfigError",
+    "DayStats",
     "Decorator",
     "Difference",
     "Duration",
@@ -138,6 +145,7 @@ __all__ = [
     "Limits",
     "Measured",
     "Mode",
+    "ModelStats",
     "Origin",
     "OriginKind",
     "Outcome",
@@ -146,6 +154,7 @@ __all__ = [
     "Policy",
     "PrefixConflictError",
     "PrefixError",
+    "PrefixStats",
     "Price",
     "Reason",
     "RecursiveGenerationError",
@@ -154,6 +163,7 @@ __all__ = [
     "ReplayMissError",
     "Result",
     "SetReport",
+    "Stats",
     "Stopped",
     "StoreError",
     "StoreParams",

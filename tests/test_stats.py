@@ -9,7 +9,18 @@ import threading
 import apsw
 import pytest
 
-from llm_cache import CacheConfig, Generated, LLMCache, StoreError, Usage
+from llm_cache import (
+    Breakdown,
+    CacheConfig,
+    DayStats,
+    Generated,
+    LLMCache,
+    ModelStats,
+    PrefixStats,
+    Stats,
+    StoreError,
+    Usage,
+)
 from llm_cache.api.stats import breakdown
 from tests.conformance.samples import T0, Clock
 
@@ -84,6 +95,22 @@ def test_every_field_is_there(cache):
     assert stats.keys() == FIELDS
     assert stats["total"].keys() == stats["prefixes"]["p"].keys() == COUNTS | COSTS | MORE
     assert json.loads(json.dumps(stats)) == stats
+
+
+def test_the_types_name_every_field_of_what_is_told(cache):
+    """`Stats`, `Breakdown` and their parts have the fields that are there, and no others."""
+    cache.get_or_generate_sync("p", lambda: "text", n=1)
+    stats, parts = cache.get_stats(), cache.breakdown()
+    assert type(stats) is type(parts) is dict
+    assert stats.keys() == Stats.__required_keys__
+    assert parts.keys() == Breakdown.__required_keys__
+    assert stats["total"].keys() == PrefixStats.__required_keys__
+    (of_prefix,) = parts["prefixes"].values()
+    (of_model,) = parts["models"].values()
+    (of_day,) = parts["days"].values()
+    assert of_prefix.keys() == PrefixStats.__required_keys__
+    assert of_model.keys() == ModelStats.__required_keys__
+    assert of_day.keys() == DayStats.__required_keys__
 
 
 def test_a_new_cache_has_nothing_to_tell_and_makes_no_file(tmp_path):

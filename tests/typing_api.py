@@ -14,6 +14,7 @@ from llm_cache import (
     Outcome,
     Removed,
     Result,
+    Stats,
     cached_llm_call,
     get_cache,
     load_config,
@@ -112,7 +113,7 @@ async def called(cache: LLMCache) -> None:
     assert_type(cache.peek("p", n=1), Entry | None)
     assert_type(cache.prune(), Removed)
     assert_type(await cache.aio.invalidate("p", n=1), Removed)
-    assert_type(await cache.aio.get_stats(), dict[str, Any])
+    assert_type(await cache.aio.get_stats(), Stats)
     async with LLMCache("dir", config=CacheConfig(enabled=True, mine_ttl_hours=2)) as other:
         assert_type(other, LLMCache)
     assert_type(get_cache(), LLMCache)

@@ -6,7 +6,7 @@ Every call here raises StoreError when the store cannot do it: "done" means done
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from llm_cache.api.stats import Amount, amounts_by_prefix, breakdown, statistics
 from llm_cache.api.trash import Trash
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from llm_cache.api.stats import Breakdown, Stats
     from llm_cache.api.upkeep import Upkeep
     from llm_cache.config import CacheConfig
     from llm_cache.core.entry import Entry, EntryInfo
@@ -262,7 +263,7 @@ class Management:
         _, until = freshness_window(entry, self._engine.policy(entry.prefix))
         return max(until, entry.created_at)
 
-    def get_stats(self) -> dict[str, Any]:
+    def get_stats(self) -> Stats:
         """Counts and sizes.
 
         Of this process: `hits`, `misses`, `coalesced`, `errors`, `memory_entries`. Over all
@@ -282,7 +283,7 @@ class Management:
         """
         return amounts_by_prefix(self._parts.store.totals(), self._whose(tenant))
 
-    def breakdown(self, *, tenant: str | None = None, since: date | None = None) -> dict[str, Any]:
+    def breakdown(self, *, tenant: str | None = None, since: date | None = None) -> Breakdown:
         """What is counted over all processes: in `total`, by `prefixes`, `models` and `days`.
 
         `since` leaves out the counts of days before it, in UTC; sizes are those of now, in `total`

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import asdict, fields
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
 from llm_cache.store.records import Counts
 
@@ -19,6 +19,84 @@ if TYPE_CHECKING:
 _SIZES: Final = ("entries", "size_bytes", "value_bytes")
 _COUNTS: Final = tuple(field.name for field in fields(Counts))
 _counts_of: Final = attrgetter(*_COUNTS)
+
+
+class ModelStats(TypedDict):
+    """What is counted of one model: the counts of `Counts`, and the part of hits in them."""
+
+    hits: int
+    stale_hits: int
+    fallbacks: int
+    misses: int
+    coalesced: int
+    bypassed: int
+    errors: int
+    not_stored: int
+    evictions: int
+    generations: int
+    generation_seconds: float
+    saved_seconds: float
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    unpriced: int
+    saved_input_tokens: int
+    saved_output_tokens: int
+    saved_usd: float
+    saved_unpriced: int
+    hit_rate: float | None
+    """From 0 to 1; None where nothing was asked."""
+
+
+class DayStats(ModelStats):
+    """What is counted of one day, and how many values were not stored, by reason."""
+
+    not_stored_because: dict[str, int]
+
+
+class PrefixStats(DayStats):
+    """What is counted and what is held of one prefix, or of all."""
+
+    entries: int
+    size_bytes: int
+    value_bytes: int
+
+
+class Places(TypedDict):
+    """Where a cache is, and what it takes there of what it may."""
+
+    cache_dir: str
+    disk_bytes: int
+    max_disk: int
+
+
+class Stats(Places):
+    """What `get_stats` returns.
+
+    `memory_entries`, `hits`, `misses`, `coalesced`, `errors` and `store_pauses` are of this
+    process, all else over all of them. `since` is the first day that was counted, in UTC.
+    """
+
+    memory_entries: int
+    file_entries: int
+    since: str | None
+    hits: int
+    misses: int
+    coalesced: int
+    errors: int
+    store_pauses: int
+    total: PrefixStats
+    prefixes: dict[str, PrefixStats]
+
+
+class Breakdown(Places):
+    """What `breakdown` returns: counts over all processes, from the day `since` on."""
+
+    since: str | None
+    total: PrefixStats
+    prefixes: dict[str, PrefixStats]
+    models: dict[str, ModelStats]
+    days: dict[str, DayStats]
 
 
 class Amount(NamedTuple):
@@ -39,7 +117,7 @@ def amounts_by_prefix(totals: Iterable[Total], tenant: str | None) -> dict[str, 
     return dict(sorted(held.items()))
 
 
-def statistics(parts: Parts, config: CacheConfig, tenant: str | None) -> dict[str, Any]:
+def statistics(parts: Parts, config: CacheConfig, tenant: str | None) -> Stats:
     """Counts of this process, and what the store holds and has counted over all of them.
 
     Of one `tenant`, or of all together.
@@ -64,7 +142,7 @@ def statistics(parts: Parts, config: CacheConfig, tenant: str | None) -> dict[st
 
 def breakdown(
     parts: Parts, config: CacheConfig, tenant: str | None, *, since: str = ""
-) -> dict[str, Any]:
+) -> Breakdown:
     """What the store holds, and what it has counted from a day on: by prefix, model and day.
 
     `since` is an ISO date, and so is what is told as `since`: the first day of these counts, or
@@ -145,7 +223,7 @@ def _read(parts: Parts, tenant: str | None) -> _Kept:
     )
 
 
-def _places(parts: Parts, config: CacheConfig) -> dict[str, Any]:
+def _places(parts: Parts, config: CacheConfig) -> Places:
     return {
         "cache_dir": str(config.cache_dir),
         "disk_bytes": parts.store.disk_bytes(),
@@ -175,11 +253,11 @@ class _Sums:
             because[refused.reason] = because.get(refused.reason, 0) + refused.times
 
 
-def _with_rate(sums: dict[str, Any]) -> dict[str, Any]:
+def _with_rate(sums: dict[str, Any]) -> Any:  # noqa: ANN401 - of the type that is counted
     return {**sums, "hit_rate": hit_rate(sums)}
 
 
-def _each_with_rate(sums: _Sums) -> dict[str, dict[str, Any]]:
+def _each_with_rate(sums: _Sums) -> dict[str, Any]:
     return {part: _with_rate(some) for part, some in sorted(sums.parts.items())}
 
 

@@ -55,7 +55,7 @@ def command(session: Session, *, since: str | None, by: str | None, as_json: boo
       llm-cache stats --json | jq .total.hit_rate
     """  # noqa: D301 - \b is a mark of Click's
     cache = session.cache
-    stats = cache.breakdown(since=_day(since))
+    stats: Counts = {**cache.breakdown(since=_day(since))}  # its columns are picked by name
     if as_json:
         session.out.json(_as_json(stats, cache.upkeep()))
     elif session.out.is_terminal:
