@@ -51,8 +51,8 @@ class NaiveCache:
         prefix: str,
         generator: Callable[[], Awaitable[Any]],
         ttl_s: float,
-        **params: Any,  # noqa: ANN401 - as anybody would write it
-    ) -> Any:  # noqa: ANN401
+        **params: Any,
+    ) -> Any:
         """As ours, without any of its promises."""
         key = self.key(prefix, params)
         entry = self.get(key, ttl_s)
@@ -70,7 +70,7 @@ def naive(cache: NaiveCache, prefix: str, ttl_s: float) -> Callable[..., Any]:
 
     def decorate(function: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
         @functools.wraps(function)
-        async def cached(**params: Any) -> Any:  # noqa: ANN401
+        async def cached(**params: Any) -> Any:
             return await cache.get_or_generate(prefix, lambda: function(**params), ttl_s, **params)
 
         return cached

@@ -188,7 +188,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+def __getattr__(name: str) -> Any:
     """Imports a public name when it is first used (PEP 562), so that importing costs nothing."""
     home = _HOMES.get(name)
     if home is None:

@@ -35,7 +35,7 @@ def cached(
     exclude: tuple[str, ...],
     shared: bool,
     cache: LLMCache | None,
-) -> Any:  # noqa: ANN401 - `decorator.Decorator` says what
+) -> Any:
     """A function that answers the calls of `function` from a cache.
 
     What stands in a class body becomes a descriptor; a static method stays one. Raises as `Binding`
@@ -70,7 +70,7 @@ class _Operations:
         """The cache given to the decorator, or that of the process."""
         return get_cache() if self._cache is None else self._cache
 
-    def key(self, /, *args: Any, **kwargs: Any) -> str:  # noqa: ANN401 - the function's own
+    def key(self, /, *args: Any, **kwargs: Any) -> str:
         """The key of these arguments, in 64 hex digits."""
         return self._call(args, kwargs).identity.key.hex()
 
@@ -81,74 +81,74 @@ class _Operations:
 class _Blocking(_Operations):
     """Those of a plain function."""
 
-    def function(self) -> Any:  # noqa: ANN401
+    def function(self) -> Any:
         """A real function, so that frameworks see that it is not async."""
         from_memory, answer = self.fast_path.from_memory, self._answer
 
-        def cached(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        def cached(*args: Any, **kwargs: Any) -> Any:
             value = from_memory(args, kwargs)
             return answer(args, kwargs) if value is NOT_IN_MEMORY else value
 
         return cached
 
-    def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:  # noqa: ANN401
+    def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:
         """The entry these arguments would be answered from, or None; never generates."""
         return self.get_engine().peek(self._call(args, kwargs))
 
-    def why(self, /, *args: Any, **kwargs: Any) -> Why:  # noqa: ANN401
+    def why(self, /, *args: Any, **kwargs: Any) -> Why:
         """Whether a call with these arguments would hit now, and if not, why."""
         return self.get_engine().why(self._call(args, kwargs))
 
-    def invalidate(self, /, *args: Any, **kwargs: Any) -> Removed:  # noqa: ANN401
+    def invalidate(self, /, *args: Any, **kwargs: Any) -> Removed:
         """Drops the entry of these arguments; returns how many, 0 or 1."""
         return self.cache.invalidate_entries((self._call(args, kwargs).identity.key,))
 
-    def refresh(self, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def refresh(self, /, *args: Any, **kwargs: Any) -> Any:
         """Regenerates the value, and stores it in place of the one before."""
         return self._answer(args, kwargs, refresh=True)
 
-    def _answer(self, args: Args, kwargs: Kwargs, *, refresh: bool = False) -> Any:  # noqa: ANN401
+    def _answer(self, args: Args, kwargs: Kwargs, *, refresh: bool = False) -> Any:
         return self.get_engine().answer_sync(self._call(args, kwargs, refresh=refresh)).value
 
 
 class _Awaitable(_Operations):
     """Those of an async function."""
 
-    def function(self) -> Any:  # noqa: ANN401
+    def function(self) -> Any:
         """A real function, so that frameworks see that it is async."""
         from_memory, answer = self.fast_path.from_memory, self._answer
 
-        async def cached(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        async def cached(*args: Any, **kwargs: Any) -> Any:
             value = from_memory(args, kwargs)
             return await answer(args, kwargs) if value is NOT_IN_MEMORY else value
 
         return cached
 
-    async def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:  # noqa: ANN401
+    async def peek(self, /, *args: Any, **kwargs: Any) -> Entry | None:
         """The entry these arguments would be answered from, or None; never generates."""
         engine, call = self.get_engine(), self._call(args, kwargs)
         return await engine.off_loop(partial(engine.peek, call))
 
-    async def why(self, /, *args: Any, **kwargs: Any) -> Why:  # noqa: ANN401
+    async def why(self, /, *args: Any, **kwargs: Any) -> Why:
         """Whether a call with these arguments would hit now, and if not, why."""
         engine, call = self.get_engine(), self._call(args, kwargs)
         return await engine.off_loop(partial(engine.why, call))
 
-    async def invalidate(self, /, *args: Any, **kwargs: Any) -> Removed:  # noqa: ANN401
+    async def invalidate(self, /, *args: Any, **kwargs: Any) -> Removed:
         """Drops the entry of these arguments; returns how many, 0 or 1."""
         key = self._call(args, kwargs).identity.key
         return await self.cache.aio.invalidate_entries((key,))
 
-    async def refresh(self, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    async def refresh(self, /, *args: Any, **kwargs: Any) -> Any:
         """Regenerates the value, and stores it in place of the one before."""
         return await self._answer(args, kwargs, refresh=True)
 
-    async def _answer(self, args: Args, kwargs: Kwargs, *, refresh: bool = False) -> Any:  # noqa: ANN401
+    async def _answer(self, args: Args, kwargs: Kwargs, *, refresh: bool = False) -> Any:
         call = self._call(args, kwargs, refresh=refresh)
         return (await self.get_engine().answer(call)).value
 
 
-def _dressed(function: Any, operations: _Blocking | _Awaitable) -> Any:  # noqa: ANN401
+def _dressed(function: Any, operations: _Blocking | _Awaitable) -> Any:
     """With the name, the documentation and so on of what was decorated, and the operations."""
     binding = operations.fast_path.binding
     original: Any = binding.function

@@ -18,21 +18,21 @@ class CachedMethod:
     look at their signature and at whether they are async.
     """
 
-    def __init__(self, function: Any) -> None:  # noqa: ANN401 - the cached function
+    def __init__(self, function: Any) -> None:
         self.function: Final = function
 
     @property  # type: ignore[misc]  # it can be set, says typeshed
     def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]
         return types.FunctionType
 
-    def __get__(self, instance: object, owner: type | None = None) -> Any:  # noqa: ANN401
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else CachedBoundMethod(self.function, instance)
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """The value for these arguments, the object among them."""
         return self.function(*args, **kwargs)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:
         """What else a function has, like `__code__`."""
         return getattr(vars(self)["function"], name)
 
@@ -56,7 +56,7 @@ class CachedMethod:
 class CachedClassMethod(CachedMethod):
     """A cached class method, bound to the class it is asked of."""
 
-    def __get__(self, instance: object, owner: type | None = None) -> Any:  # noqa: ANN401
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
         return CachedBoundMethod(self.function, type(instance) if owner is None else owner)
 
 
@@ -75,16 +75,16 @@ class CachedBoundMethod(partial[Any]):
         return types.MethodType
 
     @property
-    def __self__(self) -> Any:  # noqa: ANN401
+    def __self__(self) -> Any:
         """The object."""
         return self.args[0]
 
     @property
-    def __func__(self) -> Any:  # noqa: ANN401
+    def __func__(self) -> Any:
         """The function, which takes the object first."""
         return self.func
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:
         """What the function has, the operations bound to the object."""
         found = getattr(self.func, name)
         return partial(found, self.args[0]) if name in OPERATIONS else found
@@ -103,7 +103,7 @@ class CachedBoundMethod(partial[Any]):
         """As of a bound method."""
         return f"<bound cached method {self.func.__qualname__} of {self.__self__!r}>"
 
-    def __reduce__(self) -> Any:  # noqa: ANN401
+    def __reduce__(self) -> Any:
         """Methods are pickled as the object and the method's name."""
         return getattr, (self.__self__, self.func.__name__)
 

@@ -164,7 +164,7 @@ def cached_llm_call(
         refuse_argument("cache", cache, "an LLMCache")
     merged = _policy(ttl, ttl_hours, policy)
 
-    def decorate(function: Callable[..., Any]) -> Any:  # noqa: ANN401 - `Decorator` says what
+    def decorate(function: Callable[..., Any]) -> Any:
         _refuse_streams(function)
         return cached(
             function, prefix, policy=merged, exclude=tuple(exclude), shared=shared, cache=cache

@@ -253,7 +253,7 @@ class _Sums:
             because[refused.reason] = because.get(refused.reason, 0) + refused.times
 
 
-def _with_rate(sums: dict[str, Any]) -> Any:  # noqa: ANN401 - of the type that is counted
+def _with_rate(sums: dict[str, Any]) -> Any:
     return {**sums, "hit_rate": hit_rate(sums)}
 
 

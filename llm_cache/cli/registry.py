@@ -49,7 +49,7 @@ COMMANDS: Final = {
 class Command(click.Command):
     """A command that takes the global flags too, wherever on the line they stand."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Click's own
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault(
             "epilog", "The flags of llm-cache itself (llm-cache --help) may stand here too."
         )
@@ -77,7 +77,7 @@ class SubGroup(click.Group):
     command_class: type[click.Command] | None = Command
     hides_global_flags = True
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Click's own
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.extend(global_flags(hidden=self.hides_global_flags))
 
@@ -189,14 +189,14 @@ def global_flags(*, hidden: bool) -> list[click.Option]:
     ]  # fmt: skip
 
 
-def _global(flag: str, name: str, **kwargs: Any) -> click.Option:  # noqa: ANN401 - Click's own
+def _global(flag: str, name: str, **kwargs: Any) -> click.Option:
     return click.Option([flag, name], expose_value=False, callback=_remember(name), **kwargs)
 
 
 def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     """Keeps a global flag in the session, where it may have been set already."""
 
-    def remember(ctx: click.Context, _param: click.Parameter, value: Any) -> None:  # noqa: ANN401
+    def remember(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
         if value is not None:
             if name == "colour":
                 value = ColourChoice(value)

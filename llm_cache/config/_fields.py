@@ -38,7 +38,7 @@ class Setting:
         return {**schema, "default": self.kind.plain(self.default)}
 
 
-def setting(words: str, kind: Kind[Any], *, default: object = _REQUIRED) -> Any:  # noqa: ANN401 - stands where a value will be
+def setting(words: str, kind: Kind[Any], *, default: object = _REQUIRED) -> Any:
     """A setting; a `default` that can be called is called for each object."""
     return Setting(words, kind, default)
 
@@ -72,7 +72,7 @@ class Settings:
             "properties": {name: each.schema for name, each in cls.fields.items()},
         }
 
-    def __init__(self, /, **given: Any) -> None:  # noqa: ANN401 - anything may come in
+    def __init__(self, /, **given: Any) -> None:
         problems: list[Problem] = []
         understood = self._understand(given, problems)
         values: dict[str, Any] = {}
@@ -131,7 +131,7 @@ class Settings:
         return f"{type(self).__name__}({shown})"
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> Any:  # noqa: ANN401
+    def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> Any:
         """Lets settings stand as a field of somebody's pydantic model."""
         from pydantic_core import core_schema
 

@@ -145,4 +145,4 @@ def _harmless(char: str) -> str:
     if char.isprintable():
         return char
     code = ord(char)
-    return f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"  # noqa: PLR2004 - the BMP
+    return f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"

@@ -110,7 +110,7 @@ def _says_nothing(part: object) -> bool:
     return all(text is None or is_empty(text) for text in texts)
 
 
-def _field(holder: object, name: str) -> Any:  # noqa: ANN401 - whatever the user's value has there
+def _field(holder: object, name: str) -> Any:
     if isinstance(holder, _PLAIN):
         return None
     if isinstance(holder, Mapping):

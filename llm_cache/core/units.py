@@ -254,11 +254,11 @@ DURATION: Final = Kind(
 
 def format_size(size_bytes: int) -> str:
     """`size_bytes` for a reader: `"512 B"`, `"4.1 KiB"`, `"310 KiB"`."""
-    if size_bytes < 1024:  # noqa: PLR2004 - a KiB
+    if size_bytes < 1024:
         return f"{size_bytes} B"
     value = float(size_bytes)
     for unit in ("KiB", "MiB", "GiB", "TiB"):
         value /= 1024
-        if value < 999.5 or unit == "TiB":  # noqa: PLR2004 - rounds to three digits
-            return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"  # noqa: PLR2004
+        if value < 999.5 or unit == "TiB":
+            return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"
     raise AssertionError

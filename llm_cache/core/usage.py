@@ -109,7 +109,7 @@ def with_cost(usage: Usage, cost_usd: float | None) -> Usage:
     return replace(usage, cost_usd=_dollars(cost_usd))
 
 
-def _first(check: Any, *candidates: object) -> Any:  # noqa: ANN401 - as `check` returns
+def _first(check: Any, *candidates: object) -> Any:
     return next((good for each in candidates if (good := check(each)) is not None), None)
 
 

@@ -65,7 +65,7 @@ class Slot:
             return -math.inf, math.inf
         return math.inf, -math.inf  # generated each time
 
-    def value(self, codec: Codec) -> Any:  # noqa: ANN401 - the caller's own type
+    def value(self, codec: Codec) -> Any:
         """The value in a new copy; one that cannot be changed is known from then on."""
         value = codec.decode(self.entry.body, self.entry.encoding)
         if is_immutable(value):

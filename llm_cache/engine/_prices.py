@@ -57,7 +57,7 @@ def _by(price: Price) -> Callable[[Usage], float]:
     return cost
 
 
-def _by_genai_prices(package: Any, usage: Usage) -> float | None:  # noqa: ANN401 - has no types of ours
+def _by_genai_prices(package: Any, usage: Usage) -> float | None:
     try:
         used = package.Usage(
             input_tokens=usage.input_tokens,

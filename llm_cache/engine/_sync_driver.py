@@ -50,7 +50,7 @@ class SyncDriver:
             except BaseException as error:  # noqa: BLE001 - the steps decide what it means
                 advance, reply = cast("Callable[[Any], Step]", steps.throw), error
 
-    def _carry_out(self, step: Step) -> Any:  # noqa: ANN401 - each step has its own reply
+    def _carry_out(self, step: Step) -> Any:
         match step:
             case do.Read(call) | do.Block(call):
                 return call()
@@ -108,7 +108,7 @@ class SyncDriver:
         return GaveUp()
 
 
-def call_sync(generator: Callable[[], object]) -> Any:  # noqa: ANN401 - the user's value
+def call_sync(generator: Callable[[], object]) -> Any:
     """Calls a generator on this thread; an awaitable is run to its end on a loop of its own."""
     made = generator()
     if not inspect.isawaitable(made):
@@ -132,7 +132,7 @@ class _StillRunningError(Exception):
     pass
 
 
-def _on_thread(call: Callable[[], Any], timeout_s: float | None) -> Any:  # noqa: ANN401
+def _on_thread(call: Callable[[], Any], timeout_s: float | None) -> Any:
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
 

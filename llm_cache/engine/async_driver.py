@@ -49,7 +49,7 @@ class AsyncDriver:
             except BaseException as error:  # noqa: BLE001 - the steps decide what it means
                 advance, reply = cast("Callable[[Any], Step]", steps.throw), error
 
-    async def call(self, generator: Callable[[], object]) -> Any:  # noqa: ANN401 - the user's
+    async def call(self, generator: Callable[[], object]) -> Any:
         """Calls a generator on this loop; what it returns is awaited if it can be."""
         made = generator()
         return await made if inspect.isawaitable(made) else made
@@ -60,7 +60,7 @@ class AsyncDriver:
         await settled(future, None)
         return future.result()
 
-    async def _carry_out(self, step: Step) -> Any:  # noqa: ANN401 - each step has its own reply
+    async def _carry_out(self, step: Step) -> Any:
         match step:
             case do.Read(read):
                 store = self._parts.store

@@ -134,12 +134,12 @@ class Engine:
         self._sync_driver: SyncDriver | None = None
         self._async_driver: AsyncDriver | None = None
 
-    def from_memory(self, identity: Identity, policy: Policy, codec: Codec) -> Any:  # noqa: ANN401
+    def from_memory(self, identity: Identity, policy: Policy, codec: Codec) -> Any:
         """The value, if it is fresh in memory; `NOT_IN_MEMORY` if not."""
         slot = self.slot(identity.key)
         return NOT_IN_MEMORY if slot is None else self.from_slot(slot, policy, codec)
 
-    def from_slot(self, slot: Slot, policy: Policy, codec: Codec) -> Any:  # noqa: ANN401
+    def from_slot(self, slot: Slot, policy: Policy, codec: Codec) -> Any:
         """The value, if the slot's entry is fresh and still there; `NOT_IN_MEMORY` if not."""
         # As `wall_clock`, in place: this is the way of every hit.
         now = time.time() if self._goes_by_wall else self._clock()

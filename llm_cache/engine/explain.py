@@ -142,7 +142,7 @@ def missed_in_replay(parts: Parts, call: Call, reason: Reason) -> Failed:
     )
 
 
-def _why(call: Call, outcome: Outcome, *reasons: str, **known: Any) -> Why:  # noqa: ANN401 - fields of Why
+def _why(call: Call, outcome: Outcome, *reasons: str, **known: Any) -> Why:
     identity = call.identity
     return Why(
         identity.prefix, identity.tenant, identity.key.hex(), outcome, tuple(reasons), **known

@@ -82,7 +82,7 @@ class FastPath:
             return None
         return self._told_by_all
 
-    def from_memory(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+    def from_memory(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The value, if it is fresh in memory; `NOT_IN_MEMORY` if not.
 
         Raises TypeError if the function does not take the arguments, KeyParamError if one cannot
@@ -150,7 +150,7 @@ class FastPath:
         self, view: _View, told_by: ToldBy, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> _Known:
         # They are read once: what is remembered is what the key was made of.
-        closed = told_by[2] if len(told_by) > 2 else _NOTHING  # noqa: PLR2004
+        closed = told_by[2] if len(told_by) > 2 else _NOTHING
         identity = self.binding.identity(args, kwargs, view.policy, view.tenant, closed)
         return _Known(identity, self.binding.codec_of_call(args, kwargs))
 

@@ -78,7 +78,7 @@ def _adds_to(path: list[str], step: dis.Instruction) -> bool:
     return False
 
 
-def _found(function: types.FunctionType, path: tuple[str, ...]) -> Any:  # noqa: ANN401
+def _found(function: types.FunctionType, path: tuple[str, ...]) -> Any:
     """What a lambda finds under a name and attributes; no code of a property is run for it."""
     found = _variable(function, path[0])
     for attribute in path[1:]:
@@ -86,7 +86,7 @@ def _found(function: types.FunctionType, path: tuple[str, ...]) -> Any:  # noqa:
     return found
 
 
-def _attribute(of: Any, name: str) -> Any:  # noqa: ANN401
+def _attribute(of: Any, name: str) -> Any:
     if isinstance(of, types.ModuleType):
         return vars(of).get(name)
     cls: type = of if isinstance(of, type) else type(of)
@@ -105,7 +105,7 @@ def _attribute(of: Any, name: str) -> Any:  # noqa: ANN401
             return None if hasattr(kind, "__get__") else held
 
 
-def _variable(function: types.FunctionType, name: str) -> Any:  # noqa: ANN401
+def _variable(function: types.FunctionType, name: str) -> Any:
     code = function.__code__
     if name in code.co_freevars:
         try:

@@ -116,7 +116,7 @@ def gives_awaitables(function: Callable[..., Any]) -> bool:
     return isinstance(origin, type) and issubclass(origin, collections.abc.Awaitable)
 
 
-def _method_of(target: Any) -> tuple[Any, Any] | None:  # noqa: ANN401 - whatever can be called
+def _method_of(target: Any) -> tuple[Any, Any] | None:
     """The object and the function of a bound method, or of an object with `__call__`."""
     if inspect.ismethod(target):
         return target.__self__, target.__func__

@@ -139,18 +139,18 @@ class Closure:
         self._variables = tuple(variables)
 
 
-def _free(function: Any) -> tuple[str, ...]:  # noqa: ANN401 - whatever can be called
+def _free(function: Any) -> tuple[str, ...]:
     code = code_of(function)
     return () if code is None else code.co_freevars
 
 
-def _qualname(function: Any) -> str:  # noqa: ANN401
+def _qualname(function: Any) -> str:
     code = code_of(function)
     return "" if code is None else code.co_qualname
 
 
 def _cells_of(
-    function: Any,  # noqa: ANN401
+    function: Any,
     *,
     is_own: bool,
 ) -> Iterator[tuple[str, types.CellType, bool]]:
@@ -168,7 +168,7 @@ def _cells_of(
         yield name, cell, is_kept
 
 
-def _is_ours(function: Any) -> bool:  # noqa: ANN401
+def _is_ours(function: Any) -> bool:
     """Whether it is what `cached_llm_call` made; what that decorated is the layer below."""
     return getattr(function, "__globals__", {}).get("__name__") == "llm_cache.api._cached"
 
@@ -225,7 +225,7 @@ def _same_layers(
     )
 
 
-def _same_function(one: Any, another: Any, *, defaults: bool) -> bool:  # noqa: ANN401
+def _same_function(one: Any, another: Any, *, defaults: bool) -> bool:
     """Whether two are one function, defined once or again; variables are not looked at."""
     if one is another:
         return True
@@ -241,7 +241,7 @@ def _same_function(one: Any, another: Any, *, defaults: bool) -> bool:  # noqa: 
     return not defaults or _same_values(_defaults_of(one), _defaults_of(another))
 
 
-def _defaults_of(function: Any) -> list[object]:  # noqa: ANN401
+def _defaults_of(function: Any) -> list[object]:
     named: dict[str, object] = getattr(function, "__kwdefaults__", None) or {}
     return [*(getattr(function, "__defaults__", None) or ()), *sorted(named), *named.values()]
 

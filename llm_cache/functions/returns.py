@@ -110,7 +110,7 @@ class _Lasting:
     def encode(self, value: object) -> Encoded | NotStorable:
         return self.now().encode(value)
 
-    def decode(self, body: bytes, encoding: str) -> Any:  # noqa: ANN401 - the caller's own type
+    def decode(self, body: bytes, encoding: str) -> Any:
         return self.now().decode(body, encoding)
 
     def now(self) -> Codec:
@@ -126,7 +126,7 @@ class _Lasting:
         self.current = _codec_now(self.function)
         self._watched = watched
 
-    def _names_in(self, annotation: Any) -> Iterator[tuple[dict[str, Any], str, object]]:  # noqa: ANN401
+    def _names_in(self, annotation: Any) -> Iterator[tuple[dict[str, Any], str, object]]:
         """The names that decide what an annotation means, with what they stand for now."""
         for leaf in leaves_of(annotation):
             text = leaf.__forward_arg__ if isinstance(leaf, typing.ForwardRef) else leaf
@@ -167,7 +167,7 @@ def _opened(
     return function, args, kwargs
 
 
-def _annotation_of(function: Callable[..., Any]) -> Any:  # noqa: ANN401 - annotations may be anything
+def _annotation_of(function: Callable[..., Any]) -> Any:
     try:
         annotations: dict[str, Any] = getattr(function, "__annotations__", {})
     except Exception as error:  # noqa: BLE001 - from Python 3.14 on they are evaluated only now
@@ -175,7 +175,7 @@ def _annotation_of(function: Callable[..., Any]) -> Any:  # noqa: ANN401 - annot
     return annotations.get("return", _MISSING)
 
 
-def _codec_of_annotation(annotation: Any) -> Codec:  # noqa: ANN401 - annotations may be anything
+def _codec_of_annotation(annotation: Any) -> Codec:
     if typing.get_origin(annotation) in _AWAITABLES:
         annotation = typing.get_args(annotation)[-1]
     if typing.get_origin(annotation) is Generated:

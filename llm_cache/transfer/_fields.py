@@ -28,7 +28,7 @@ class FieldError(Exception):
     """A field does not hold what it is for; the message names it."""
 
 
-def checked(name: str, value: object) -> Any:  # noqa: ANN401 - as varied as the fields
+def checked(name: str, value: object) -> Any:
     """What an entry gets for the value of a field. FieldError if it is none."""
     try:
         return (CHECKS.get(name) or REMEMBERED_CHECKS[name])(value)

@@ -272,7 +272,7 @@ def _coercion(function: Callable[..., Any], policy: Policy) -> Callable[[str, An
     except Exception:  # noqa: BLE001 - an annotation may be any expression at all
         hints = {}
 
-    def coerce(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever TOML holds
+    def coerce(name: str, value: Any) -> Any:
         if name not in hints:
             return value
         try:

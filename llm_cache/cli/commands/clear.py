@@ -34,7 +34,7 @@ def command(session: Session, *, dry_run: bool, yes: bool, as_json: bool) -> int
       llm-cache clear --dry-run
       llm-cache clear --yes
       llm-cache clear --tenant acme
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     from llm_cache.store.records import Removed
 
     held = _held(session)

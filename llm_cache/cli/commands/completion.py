@@ -39,7 +39,7 @@ def command(session: Session, *, shell: str) -> None:
       eval "$(llm-cache completion bash)"     in ~/.bashrc
       eval "$(llm-cache completion zsh)"      in ~/.zshrc, after compinit
       llm-cache completion fish > ~/.config/fish/completions/llm-cache.fish
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     script, install = _SHELLS[shell]
     session.out.exact(script(commands, {}, PROGRAM, COMPLETE_VARIABLE).source())
     if session.out.is_terminal:

@@ -30,7 +30,7 @@ def command(ctx: click.Context) -> None:
     Examples:
       llm-cache config show
       llm-cache config init
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     help_if_alone(ctx)
 
 
@@ -47,7 +47,7 @@ def show(session: Session, *, form: str | None) -> None:
     Examples:
       llm-cache config show
       llm-cache --config other.toml config show --toml
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     from llm_cache.config.show import settings_as_toml, settings_in_force
 
     config = session.config
@@ -77,7 +77,7 @@ def path(session: Session) -> int:
     \b
     Example:
       $EDITOR "$(llm-cache config path)"
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     from llm_cache.config import config_path
 
     found = config_path(session.config_path)
@@ -98,7 +98,7 @@ def check(session: Session, *, file: Path | None) -> int:
     Examples:
       llm-cache config check
       llm-cache config check deploy/cache.toml
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     from llm_cache.config import check_config, load_config
 
     problems = check_config(file or session.config_path)
@@ -125,7 +125,7 @@ def init(session: Session, *, force: bool) -> None:
     \b
     Example:
       llm-cache config init
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     from llm_cache.cli.output.atomic_file import atomic_writer
     from llm_cache.config import config_path
     from llm_cache.config.json_schema import first_file
@@ -151,7 +151,7 @@ def schema(session: Session) -> None:
     \b
     Example:
       llm-cache config schema > cache.schema.json
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     from llm_cache.config.json_schema import schema_text
 
     session.out.exact(schema_text())

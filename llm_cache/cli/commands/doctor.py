@@ -72,7 +72,7 @@ def command(session: Session, *, repair: bool, quick: bool, as_json: bool) -> in
       llm-cache doctor
       llm-cache doctor --repair
       llm-cache doctor --json | jq '.findings[] | select(.level != "ok")'
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     from llm_cache.cli.output.log_lines import show_warnings
     from llm_cache.doctor import check_up
 

@@ -48,7 +48,7 @@ def command(
       llm-cache export lessons.jsonl
       llm-cache export -p intro_page --fresh pages.jsonl.zst
       llm-cache export | ssh other-host llm-cache import -
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     path = _only_one(file, output)
     is_compressed = zstd or (path is not None and path.suffix == ".zst")
     if path is None and is_compressed and session.out.is_terminal:

@@ -48,7 +48,7 @@ def command(session: Session, *, file: str, dry_run: bool, trust: bool, as_json:
       llm-cache import lessons.jsonl --dry-run
       llm-cache import pages.jsonl.zst
       llm-cache export | llm-cache --cache-dir other import -
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     from llm_cache.api.importer import Importer
 
     importer = Importer(session.cache, trust=trust, dry_run=dry_run)

@@ -34,7 +34,7 @@ def command(session: Session, *, ids: tuple[str, ...], form: str | None) -> None
       llm-cache inspect 9f2c
       llm-cache inspect 9f2c --raw > page.md
       llm-cache inspect 9f2c4be1 b81d07aa --json | jq '.entries[].cost_usd'
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     from llm_cache.cli.output.provenance import Provenance
     from llm_cache.cli.select.ids import find_entries, no_such_entry
 
@@ -53,7 +53,7 @@ def command(session: Session, *, ids: tuple[str, ...], form: str | None) -> None
         raise no_such_entry(missing, hint=session.hint_if_nowhere)
 
 
-def value_of(entry: Entry) -> Any:  # noqa: ANN401 - any JSON value
+def value_of(entry: Entry) -> Any:
     """The value of an entry.
 
     Raises:

@@ -58,7 +58,7 @@ def command(
       llm-cache invalidate --prefix word_problem --dry-run
       llm-cache invalidate --param grade=5 --older-than 7d --yes
       llm-cache ls --expired -q | llm-cache invalidate --from - --yes
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     by_id = bool(ids) or id_list is not None
     _make_sure_of_one_way(wanted, by_id=by_id)
     if id_list is not None:

@@ -46,7 +46,7 @@ def command(
       llm-cache ls --param grade=5 --sort saved --limit 20
       llm-cache ls intro_page --json | jq '.entries[].params'
       llm-cache ls intro_page -q | xargs llm-cache inspect
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     from llm_cache.cli.output import entries as listing
 
     cache, out = session.cache, session.out

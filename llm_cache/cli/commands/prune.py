@@ -47,7 +47,7 @@ def command(
       llm-cache prune
       llm-cache prune --max-size 500MiB
       llm-cache prune --orphaned --dry-run
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     _refuse_tenant(session)
     limit_bytes = None if max_size is None else _bytes_of(max_size)
     if session.is_nowhere:

@@ -48,7 +48,7 @@ def command(
       llm-cache restore
       llm-cache restore 9f2c4be1
       llm-cache restore --prefix word_problem --dry-run
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     from llm_cache.cli.output.entries import write_preview
     from llm_cache.cli.output.trash import TrashListing
 

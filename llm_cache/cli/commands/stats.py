@@ -53,7 +53,7 @@ def command(session: Session, *, since: str | None, by: str | None, as_json: boo
       llm-cache stats --by model
       llm-cache stats | grep hit_rate
       llm-cache stats --json | jq .total.hit_rate
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     cache = session.cache
     stats: Counts = {**cache.breakdown(since=_day(since))}  # its columns are picked by name
     if as_json:

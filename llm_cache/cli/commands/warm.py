@@ -76,7 +76,7 @@ def command(
       llm-cache warm --prefix intro_page
       llm-cache warm --max-cost 2.50
       llm-cache --config cache.toml.example warm --refresh
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     from llm_cache.cli.warming import plan as warm_plan
     from llm_cache.cli.warming import summary
 

@@ -43,7 +43,7 @@ def command(
     Examples:
       llm-cache why intro_page subject=math topic=fractions grade=5
       llm-cache why intro_page subject=math 'grade="5"'
-    """  # noqa: D301 - \b is a mark of Click's
+    """
     from llm_cache.cli.select.why_params import best_reading
 
     wanted = with_prefix(EntryFilter(), prefix)

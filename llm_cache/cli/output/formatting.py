@@ -24,7 +24,7 @@ def duration(seconds: float | None) -> str:  # noqa: PLR0911 - one for each unit
     """How long something took: `12 ms`, `3.5 s`, `8m 17s`, `3h 02m`, `2d 05h`."""
     if seconds is None or not math.isfinite(seconds) or seconds < 0:
         return UNKNOWN
-    if seconds < 0.001:  # noqa: PLR2004 - a millisecond
+    if seconds < 0.001:
         return "<1 ms"
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
@@ -65,9 +65,9 @@ def money(usd: float | None) -> str:
     """`$1.47`, `$0.0043`; what is not known is never `$0.00`."""
     if usd is None or not math.isfinite(usd):
         return UNKNOWN
-    if usd >= 0.01:  # noqa: PLR2004 - a cent
+    if usd >= 0.01:
         return f"${usd:,.2f}"
-    return f"${usd:.2g}" if usd >= 1e-6 else "<$0.000001" if usd else "$0"  # noqa: PLR2004
+    return f"${usd:.2g}" if usd >= 1e-6 else "<$0.000001" if usd else "$0"
 
 
 def about(shown: str, *, is_all: bool = True) -> str:

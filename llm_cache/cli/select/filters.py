@@ -98,7 +98,7 @@ class EntryFilter:
         return all(param.is_in(there) for param in self.params)
 
 
-def _one(*names: str, **more: Any) -> Callable[[F], F]:  # noqa: ANN401 - Click's own
+def _one(*names: str, **more: Any) -> Callable[[F], F]:
     return click.option(*names, multiple=True, callback=parse.only_one, **more)
 
 
@@ -134,7 +134,7 @@ def selection_flags(command: F) -> F:
     """Adds the flags that filter entries to a command, which gets them as `wanted`."""
 
     @functools.wraps(command)
-    def with_wanted(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever Click passes on
+    def with_wanted(*args: Any, **kwargs: Any) -> Any:
         given = {name: kwargs.pop(name) for name in _NAMES}
         return command(*args, wanted=_wanted(**given), **kwargs)
 

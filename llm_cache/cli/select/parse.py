@@ -64,7 +64,7 @@ class TypedParam:
         narrower = min(self, other, key=lambda param: len(param.values))
         return TypedParam(self.name, values, narrower.typed) if values else None
 
-    def nearest_to(self, params: Mapping[str, object]) -> Any:  # noqa: ANN401 - any value of JSON
+    def nearest_to(self, params: Mapping[str, object]) -> Any:
         """The value that these params have, if it may be meant; else the first, of that type."""
         there = params.get(self.name)
         same = [value for value in self.values if _exact(value) == _exact(there)]

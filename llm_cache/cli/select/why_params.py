@@ -195,7 +195,7 @@ def params_json(reading: Canonical) -> bytes:
     return orjson.dumps(_dumpable(reading), option=orjson.OPT_SORT_KEYS)
 
 
-def _plain(value: object) -> Any:  # noqa: ANN401 - any value of canonical JSON
+def _plain(value: object) -> Any:
     return orjson.loads(canonical_params({"": value}))[""]
 
 

@@ -136,7 +136,7 @@ def _set_line(screen: Screen, report: WarmReport, one: SetReport, seconds: float
 def _rate(per_second: float) -> str:
     """`2.4/s`, or `3/min` where it is slow."""
     if per_second >= 1:
-        return f"{per_second:.1f}/s" if per_second < 10 else f"{per_second:,.0f}/s"  # noqa: PLR2004
+        return f"{per_second:.1f}/s" if per_second < 10 else f"{per_second:,.0f}/s"
     return f"{per_second * 60:.2g}/min"
 
 

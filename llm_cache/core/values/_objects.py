@@ -116,7 +116,7 @@ def _completed(cls: type, fields: dict[str, Any]) -> dict[str, Any]:
     return {name: whole[name] for name in names}
 
 
-def _defaults_of_dataclass(cls: Any, fields: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+def _defaults_of_dataclass(cls: Any, fields: dict[str, Any]) -> dict[str, Any]:
     missing = [field for field in dataclasses.fields(cls) if field.name not in fields]
     return {
         field.name: field.default

@@ -17,7 +17,7 @@ from llm_cache.core.values.classes import model_fields_in
 _digests: Final[weakref.WeakKeyDictionary[type, str]] = weakref.WeakKeyDictionary()
 
 
-def has_schema(cls: Any) -> bool:  # noqa: ANN401 - a class
+def has_schema(cls: Any) -> bool:
     """Whether a class declares what its values consist of."""
     if dataclasses.is_dataclass(cls) or typing.is_typeddict(cls):
         return True

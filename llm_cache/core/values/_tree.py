@@ -55,7 +55,7 @@ class Tree:
             "$object": self._object,
         }
 
-    def write(self, value: object, where: Where = ()) -> Any:  # noqa: ANN401 - JSON
+    def write(self, value: object, where: Where = ()) -> Any:
         """A value as JSON. UnwritableError if there is a part of it that has no such form."""
         cls = type(value)
         if cls in _PLAIN:
@@ -69,7 +69,7 @@ class Tree:
         scalar = _scalar(value)
         return self._write_instance(value, where) if scalar is None else scalar
 
-    def build(self, node: Any) -> Any:  # noqa: ANN401 - JSON to a value
+    def build(self, node: Any) -> Any:
         """The value that was written. Raises anything at all if none was."""
         if isinstance(node, list):
             return [self.build(item) for item in cast("list[object]", node)]
@@ -171,7 +171,7 @@ def set_beside_by_path(tree: Tree, value: object, found: list[Any]) -> None:
             tree.set_beside(part, written)
 
 
-def _step_into(value: Any, step: Any) -> Any:  # noqa: ANN401 - a value to a part of it
+def _step_into(value: Any, step: Any) -> Any:
     if isinstance(value, list | dict):
         return cast("Any", value)[step]
     try:
@@ -180,7 +180,7 @@ def _step_into(value: Any, step: Any) -> Any:  # noqa: ANN401 - a value to a par
         return getattr(value, step)
 
 
-def shown(node: Any) -> Any:  # noqa: ANN401 - JSON to simpler JSON
+def shown(node: Any) -> Any:
     """A written value for a reader: plain JSON, without the names of classes."""
     if isinstance(node, list):
         return [shown(item) for item in cast("list[object]", node)]
@@ -236,7 +236,7 @@ def _tag_of(node: dict[str, Any]) -> tuple[str, Any]:
     return "", {name.removeprefix("$"): item for name, item in node.items()}
 
 
-def _scalar(value: object) -> Any:  # noqa: ANN401 - JSON
+def _scalar(value: object) -> Any:
     """A value of a type that needs no class; None if it is none."""
     cls = type(value)
     if cls is int:
@@ -253,7 +253,7 @@ def _scalar(value: object) -> Any:  # noqa: ANN401 - JSON
     return None
 
 
-def _datetime(content: Any) -> dt.datetime:  # noqa: ANN401 - JSON
+def _datetime(content: Any) -> dt.datetime:
     text, name = content
     moment = dt.datetime.fromisoformat(text)
     zone = cast("dt.timezone", moment.tzinfo)
@@ -278,7 +278,7 @@ _SCALARS: Final[dict[str, Callable[[Any], Any]]] = {
 }
 
 
-def _written_by_pydantic(value: object, where: Where) -> Any:  # noqa: ANN401 - JSON
+def _written_by_pydantic(value: object, where: Where) -> Any:
     try:
         return orjson.loads(_adapter_of(cast("type", type(value))).dump_json(value, warnings=False))
     except Exception as error:  # noqa: BLE001 - pydantic's, or the class's own

@@ -52,7 +52,7 @@ class Namespace:
             inner = inner.__wrapped__
         return getattr(inner, "__globals__", {})
 
-    def evaluated(self, text: str) -> Any:  # noqa: ANN401 - annotations may be anything
+    def evaluated(self, text: str) -> Any:
         """What the text of an annotation means now. UnresolvableError if it means nothing."""
         try:
             return eval(compiled(text), self.globals, self._closed_over())  # noqa: S307 - the program's own text
@@ -72,14 +72,14 @@ class Namespace:
                 closed_over[name] = cell.cell_contents
         return closed_over
 
-    def meaning(self, annotation: Any) -> Any:  # noqa: ANN401 - annotations may be anything
+    def meaning(self, annotation: Any) -> Any:
         """What an annotation means: names, `Self` and type variables looked up.
 
         UnresolvableError if a name in it means nothing.
         """
         return rewritten(annotation, self._of_leaf)
 
-    def _of_leaf(self, leaf: Any) -> Any:  # noqa: ANN401 - annotations may be anything
+    def _of_leaf(self, leaf: Any) -> Any:
         if isinstance(leaf, typing.ForwardRef):
             leaf = leaf.__forward_arg__
         if isinstance(leaf, str):
@@ -92,7 +92,7 @@ class Namespace:
             return self._of_self()
         return leaf
 
-    def _of_variable(self, variable: typing.TypeVar) -> Any:  # noqa: ANN401
+    def _of_variable(self, variable: typing.TypeVar) -> Any:
         """The class that was passed for `type[T]`, or is its default."""
         annotations: dict[str, Any] = getattr(self.function, "__annotations__", {})
         for name, argument in self._arguments().items():
@@ -118,7 +118,7 @@ class Namespace:
         bound.apply_defaults()
         return bound.arguments
 
-    def _of_class(self, cls: type) -> Any:  # noqa: ANN401
+    def _of_class(self, cls: type) -> Any:
         """A class as it is now: where it was defined anew, who says its name means the new one."""
         if is_current(cls):
             variables = getattr(cls, "__pydantic_generic_metadata__", {}).get("parameters", ())
@@ -129,7 +129,7 @@ class Namespace:
         is_still_meant = any(value is cls for value in self.globals.values())
         return now if is_anew and not is_still_meant else cls
 
-    def _of_self(self) -> Any:  # noqa: ANN401
+    def _of_self(self) -> Any:
         if self.owner is not None:
             return self.owner
         found: Any = sys.modules.get(self.function.__module__)
@@ -141,7 +141,7 @@ class Namespace:
         return found
 
 
-def rewritten(annotation: Any, of_leaf: Callable[[Any], Any]) -> Any:  # noqa: ANN401
+def rewritten(annotation: Any, of_leaf: Callable[[Any], Any]) -> Any:
     """An annotation with each of its names replaced by what `of_leaf` makes of it."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if not args or origin is typing.Literal or any(isinstance(arg, list) for arg in args):
@@ -159,11 +159,11 @@ def rewritten(annotation: Any, of_leaf: Callable[[Any], Any]) -> Any:  # noqa: A
     return annotation.copy_with(new)
 
 
-def leaves_of(annotation: Any) -> list[Any]:  # noqa: ANN401
+def leaves_of(annotation: Any) -> list[Any]:
     """The names in an annotation: classes, type variables, texts."""
     leaves: list[Any] = []
 
-    def note(leaf: Any) -> Any:  # noqa: ANN401
+    def note(leaf: Any) -> Any:
         leaves.append(leaf)
         return leaf
 
@@ -171,19 +171,19 @@ def leaves_of(annotation: Any) -> list[Any]:  # noqa: ANN401
     return leaves
 
 
-def portable(annotation: Any) -> Any:  # noqa: ANN401 - annotations may be anything
+def portable(annotation: Any) -> Any:
     """An annotation that pydantic reads: before Python 3.12 it refuses `typing.TypedDict`."""
     return annotation if sys.version_info >= (3, 12) else rewritten(annotation, _portable_leaf)
 
 
-def _portable_leaf(leaf: Any) -> Any:  # noqa: ANN401
+def _portable_leaf(leaf: Any) -> Any:
     if not typing.is_typeddict(leaf):
         return leaf
     return _twin_of(leaf)
 
 
 @functools.lru_cache(maxsize=1000)
-def _twin_of(typed_dict: Any) -> Any:  # noqa: ANN401
+def _twin_of(typed_dict: Any) -> Any:
     """A TypedDict of typing_extensions with the same names."""
     import typing_extensions
 

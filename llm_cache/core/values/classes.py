@@ -135,7 +135,7 @@ def fields_in(cls: type) -> dict[str, Any]:
     }
 
 
-def _has_fields(cls: Any) -> bool:  # noqa: ANN401 - a class
+def _has_fields(cls: Any) -> bool:
     return dataclasses.is_dataclass(cls) or model_fields_in(cls) is not None
 
 
@@ -143,7 +143,7 @@ def _name(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-def _collect(annotation: Any, found: dict[type, None]) -> None:  # noqa: ANN401
+def _collect(annotation: Any, found: dict[type, None]) -> None:
     """Adds the classes that an annotation names, and those that their fields name."""
     bound = getattr(annotation, "__bound__", None)
     for part in (typing.get_origin(annotation), *typing.get_args(annotation), bound):
@@ -159,7 +159,7 @@ def _collect(annotation: Any, found: dict[type, None]) -> None:  # noqa: ANN401
                 _collect(part, found)
 
 
-def _named_by(cls: Any) -> list[Any]:  # noqa: ANN401 - a class
+def _named_by(cls: Any) -> list[Any]:
     """What a class says its instances hold; of a generic model, the model itself, too."""
     if _has_fields(cls):
         generic: dict[str, Any] = getattr(cls, "__pydantic_generic_metadata__", {})

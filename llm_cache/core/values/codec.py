@@ -77,7 +77,7 @@ class Codec(Protocol):
         """`value` as bytes that `decode` gives back the same, or the reason there are none."""
         ...
 
-    def decode(self, body: bytes, encoding: str) -> Any:  # noqa: ANN401 - the caller's own type
+    def decode(self, body: bytes, encoding: str) -> Any:
         """The value in `body`, a new copy; DecodeError if there is no such value in it."""
         ...
 
@@ -127,7 +127,7 @@ class _Untyped:
             f"a {_type_name(value)} would not come back the same from JSON: {self._way_out}"
         )
 
-    def decode(self, body: bytes, encoding: str) -> Any:  # noqa: ANN401
+    def decode(self, body: bytes, encoding: str) -> Any:
         raw, form = unpack(body, encoding), encoding.removesuffix(COMPRESSED)
         if form in (BESIDE, TREE):
             msg = "what is stored has a type, and the function that was asked has none"
@@ -138,7 +138,7 @@ class _Untyped:
 class _Shown(_Untyped):
     """Any value for a reader, as plain JSON: what was stored of a type, too."""
 
-    def decode(self, body: bytes, encoding: str) -> Any:  # noqa: ANN401
+    def decode(self, body: bytes, encoding: str) -> Any:
         raw, form = unpack(body, encoding), encoding.removesuffix(COMPRESSED)
         if form == BESIDE:
             return _load(split_beside(raw)[1])
@@ -165,7 +165,7 @@ class _Exact(_Untyped):
         expected = self._exact.__name__
         return NotStorable(f"its type is {_type_name(value)}, its return type {expected}")
 
-    def decode(self, body: bytes, encoding: str) -> Any:  # noqa: ANN401
+    def decode(self, body: bytes, encoding: str) -> Any:
         raw, form = unpack(body, encoding), encoding.removesuffix(COMPRESSED)
         value = _read(_NO_CLASSES.build, _load(raw)) if form == TREE else _load(raw, form)
         is_whole = form == TREE and self._exact is float and type(value) is int
@@ -178,7 +178,7 @@ class _Exact(_Untyped):
 class _Typed:
     """A type of the user's, validated by pydantic."""
 
-    def __init__(self, returned: Any) -> None:  # noqa: ANN401 - annotations may be anything
+    def __init__(self, returned: Any) -> None:
         self._returned = returned
 
     @lazy
@@ -242,10 +242,10 @@ class _Typed:
     def _checked(self, encoded: Encoded, value: object) -> Encoded | None:
         return encoded if is_same(self._read(encoded), value) else None
 
-    def _read(self, encoded: Encoded) -> Any:  # noqa: ANN401 - the caller's own type
+    def _read(self, encoded: Encoded) -> Any:
         return self._value_of(unpack(encoded.body, encoded.encoding), encoded.encoding)
 
-    def _value_of(self, raw: bytes, encoding: str) -> Any:  # noqa: ANN401
+    def _value_of(self, raw: bytes, encoding: str) -> Any:
         form = encoding.removesuffix(COMPRESSED)
         if form == BESIDE:
             beside, plain = split_beside(raw)
@@ -259,7 +259,7 @@ class _Typed:
             return value
         return self._adapter.validate_json(raw)
 
-    def decode(self, body: bytes, encoding: str) -> Any:  # noqa: ANN401
+    def decode(self, body: bytes, encoding: str) -> Any:
         raw = unpack(body, encoding)
         try:
             return self._value_of(raw, encoding)
@@ -303,7 +303,7 @@ def _dump_wide(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _load(raw: bytes, form: str = JSON) -> Any:  # noqa: ANN401 - any JSON value
+def _load(raw: bytes, form: str = JSON) -> Any:
     try:
         return json.loads(raw) if form == WIDE else orjson.loads(raw)
     except (ValueError, RecursionError) as error:
@@ -311,7 +311,7 @@ def _load(raw: bytes, form: str = JSON) -> Any:  # noqa: ANN401 - any JSON value
         raise DecodeError(msg) from None
 
 
-def _read(read: Callable[[Any], Any], node: object) -> Any:  # noqa: ANN401 - as `read` returns
+def _read(read: Callable[[Any], Any], node: object) -> Any:
     try:
         return read(node)
     except Exception as error:  # noqa: BLE001 - whatever a node that was never written leads to

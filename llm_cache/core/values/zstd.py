@@ -78,11 +78,11 @@ def _small(chunks: Iterable[bytes]) -> Iterator[bytes]:
     )
 
 
-def _stream(library: Any) -> Any:  # noqa: ANN401 - it need not be installed
+def _stream(library: Any) -> Any:
     return library.ZstdDecompressor(max_window_size=LARGEST_WINDOW_BYTES).decompressobj()
 
 
-def _library() -> Any:  # noqa: ANN401
+def _library() -> Any:
     try:
         import zstandard
     except ImportError as error:

@@ -48,7 +48,7 @@ def connect(
 class ReadRows(Protocol):
     """Carries out a query and returns all rows."""
 
-    def __call__(self, sql: str, bindings: Any = (), /) -> list[tuple[Any, ...]]:  # noqa: ANN401
+    def __call__(self, sql: str, bindings: Any = (), /) -> list[tuple[Any, ...]]:
         """The rows of `sql`. Raises StoreError."""
         ...
 
@@ -86,7 +86,7 @@ def _quoted(path: Path) -> str:
     return "".join(f"%{byte:02x}" for byte in bytes(path))
 
 
-def run(connection: apsw.Connection, sql: str, bindings: Any = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401
+def run(connection: apsw.Connection, sql: str, bindings: Any = ()) -> list[tuple[Any, ...]]:
     """Carries out `sql` to its end and returns all rows.
 
     apsw executes lazily: a statement whose rows are not taken has not been carried out.

@@ -129,8 +129,8 @@ def sound_entries(path: Path) -> Iterator[Entry]:
         connection.close()
 
 
-_ONE: Final = f"SELECT {ENTRY_COLUMNS} FROM entries NOT INDEXED WHERE number = ?"  # noqa: S608 - our own names
-_ONE_OF_OLDER: Final = f"SELECT {OLDER_COLUMNS} FROM entries NOT INDEXED WHERE number = ?"  # noqa: S608 - as above
+_ONE: Final = f"SELECT {ENTRY_COLUMNS} FROM entries NOT INDEXED WHERE number = ?"
+_ONE_OF_OLDER: Final = f"SELECT {OLDER_COLUMNS} FROM entries NOT INDEXED WHERE number = ?"
 
 
 def _row(connection: apsw.Connection, number: int) -> list[tuple[Any, ...]]:

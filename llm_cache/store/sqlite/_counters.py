@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 _COUNTS: Final = tuple(field.name for field in fields(Counts))
 _ADD: Final = (
-    f"INSERT INTO usage (day, tenant, prefix, model, {', '.join(_COUNTS)}) "  # noqa: S608 - our own names
+    f"INSERT INTO usage (day, tenant, prefix, model, {', '.join(_COUNTS)}) "
     f"VALUES (?, ?, ?, ?{', ?' * len(_COUNTS)}) ON CONFLICT DO UPDATE SET "
     + ", ".join(f"{name} = min({name} + excluded.{name}, {MOST_COUNT})" for name in _COUNTS)
 )
 _USE: Final = (
-    f"UPDATE entries SET hits = min(hits + ?, {MOST_COUNT}), used_at = max(used_at, ?) "  # noqa: S608 - our own number
+    f"UPDATE entries SET hits = min(hits + ?, {MOST_COUNT}), used_at = max(used_at, ?) "
     "WHERE key = ?"
 )
 _REFUSE: Final = (
-    "INSERT INTO refusals (day, tenant, prefix, reason, times) VALUES (?, ?, ?, ?, ?) "  # noqa: S608 - as above
+    "INSERT INTO refusals (day, tenant, prefix, reason, times) VALUES (?, ?, ?, ?, ?) "
     f"ON CONFLICT DO UPDATE SET times = min(times + excluded.times, {MOST_COUNT})"
 )
 
@@ -77,7 +77,7 @@ def _bounded(count: float) -> float:
 def read(read_rows: ReadRows) -> list[UsageDay]:
     """All counts in the file, by day."""
     rows = read_rows(
-        f"SELECT day, tenant, prefix, model, {', '.join(_COUNTS)} FROM usage ORDER BY day, prefix",  # noqa: S608
+        f"SELECT day, tenant, prefix, model, {', '.join(_COUNTS)} FROM usage ORDER BY day, prefix",
     )
     return [
         UsageDay(day, tenant, prefix, model, Counts(**dict(zip(_COUNTS, counts, strict=True))))
@@ -112,10 +112,10 @@ def note_invalidated(
     """Notes what is just about to be invalidated: the keys, or the prefixes where it is all."""
     where, bindings = condition
     if which.keys is not None or which.key_digits is not None:
-        rows = f"SELECT tenant, prefix, key, ?, '', ? FROM entries WHERE {where} LIMIT ?"  # noqa: S608 - our own conditions
+        rows = f"SELECT tenant, prefix, key, ?, '', ? FROM entries WHERE {where} LIMIT ?"
         run(connection, f"{_NOTE} {rows}", (_INVALIDATED, now, *bindings, _NOTED_AT_MOST))
         return
-    rows = f"SELECT tenant, prefix, ?, ?, '', ? FROM totals WHERE {where}"  # noqa: S608
+    rows = f"SELECT tenant, prefix, ?, ?, '', ? FROM totals WHERE {where}"
     run(connection, f"{_NOTE} {rows}", (_OF_ALL, _INVALIDATED, now, *bindings))
 
 
@@ -127,7 +127,7 @@ def forget_old_notes(connection: apsw.Connection, now: float) -> None:
 def notes_of(read: ReadRows, tenant: str, prefix: str, key: bytes) -> list[Note]:
     """What is noted of a key and of its prefix, newest first."""
     sql = (
-        f"SELECT {_NOTE_COLUMNS} FROM notes "  # noqa: S608 - our own names
+        f"SELECT {_NOTE_COLUMNS} FROM notes "
         "WHERE prefix = ? AND tenant = ? AND key IN (?, ?) ORDER BY at DESC"
     )
     return [Note(*row) for row in read(sql, (prefix, tenant, key, _OF_ALL))]

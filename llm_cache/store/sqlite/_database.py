@@ -114,7 +114,7 @@ class Database:
         """The file that was opened."""
         return self._seen[0]
 
-    def read(self, sql: str, bindings: Any = (), *, wait_s: float = BUSY_WAIT_S) -> list[Any]:  # noqa: ANN401
+    def read(self, sql: str, bindings: Any = (), *, wait_s: float = BUSY_WAIT_S) -> list[Any]:
         """All rows of a query, over a connection of this thread; waits so long for a lock."""
         try:
             reader: _ReadConnection = self._of_thread.reader

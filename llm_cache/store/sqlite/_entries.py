@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from llm_cache.core.entry import Entry
     from llm_cache.store.sqlite._queries import Clause
 
-GET: Final = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE key = ?"  # noqa: S608 - our own names
+GET: Final = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE key = ?"
 _COUNT_AGAIN: Final = f"""
 DELETE FROM totals;
 INSERT INTO totals (tenant, prefix, entries, size_bytes, value_bytes)
 SELECT tenant, prefix, count(*), sum({SIZE}), sum(value_bytes) FROM entries GROUP BY 1, 2;
-"""  # noqa: S608 - our own names
+"""
 _INVALIDATIONS: Final = "SELECT value FROM meta WHERE name = 'invalidations'"
 
 
@@ -81,7 +81,7 @@ def drop_if_damaged(connection: apsw.Connection, key: bytes) -> None:
 
 def is_sound(connection: apsw.Connection, table: str, number: int) -> bool:
     """Whether a row of `entries` or of the trash is as it was written, or not there any more."""
-    sql = f"SELECT {ENTRY_COLUMNS} FROM {table} NOT INDEXED WHERE number = ?"  # noqa: S608 - our own names
+    sql = f"SELECT {ENTRY_COLUMNS} FROM {table} NOT INDEXED WHERE number = ?"
     try:
         for row in run(connection, sql, (number,)):
             to_entry(row)
@@ -103,16 +103,16 @@ def remove(
     if keep_at is not None:
         run(
             connection,
-            f"INSERT OR REPLACE INTO trash (removed_at, {ENTRY_COLUMNS}) "  # noqa: S608
+            f"INSERT OR REPLACE INTO trash (removed_at, {ENTRY_COLUMNS}) "
             f"SELECT ?, {ENTRY_COLUMNS} FROM entries WHERE {where}",
             (keep_at, *bindings),
         )
-    gone = run(connection, f"SELECT {MEASURES} FROM entries WHERE {where}", bindings)[0]  # noqa: S608
+    gone = run(connection, f"SELECT {MEASURES} FROM entries WHERE {where}", bindings)[0]
     add_up(connection, "entries", condition, sign="-")
     if where == ALL:
         run(connection, "DELETE FROM entries")  # without a condition SQLite need not read the rows
     else:
-        run(connection, f"DELETE FROM entries WHERE {where}", bindings)  # noqa: S608
+        run(connection, f"DELETE FROM entries WHERE {where}", bindings)
     run(connection, "DELETE FROM totals WHERE entries <= 0")
     return Group(why, *gone)
 
@@ -132,7 +132,7 @@ def add_up(connection: apsw.Connection, table: str, condition: Clause, *, sign: 
     where, bindings = condition
     run(
         connection,
-        f"{_ADD_TO_TOTALS} SELECT tenant, prefix, {sign}count(*), {sign}sum({SIZE}), "  # noqa: S608
+        f"{_ADD_TO_TOTALS} SELECT tenant, prefix, {sign}count(*), {sign}sum({SIZE}), "
         f"{sign}sum(value_bytes) FROM {table} WHERE {where} GROUP BY 1, 2 {_SUM_UP}",
         bindings,
     )

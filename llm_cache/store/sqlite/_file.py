@@ -98,7 +98,7 @@ class ResilientDatabase:
                     self._database = self._open()
             return self._database
 
-    def read(self, sql: str, bindings: Any = (), *, wait_s: float = BUSY_WAIT_S) -> list[Any]:  # noqa: ANN401
+    def read(self, sql: str, bindings: Any = (), *, wait_s: float = BUSY_WAIT_S) -> list[Any]:
         """The rows of a query; none where there is no file, which reading does not make."""
         left = _TRIES
         while True:

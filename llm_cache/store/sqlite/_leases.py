@@ -183,7 +183,7 @@ def grant(connection: apsw.Connection, identity: Identity, owner: Owner, length_
 def give_back(connection: apsw.Connection, lease: Lease) -> bool:
     """Ends a lease; False if it was ended, or given to another, before."""
     own = (lease.key, lease.token, lease.owner)
-    gone = run(connection, f"DELETE FROM leases WHERE {_OWN} RETURNING token", own)  # noqa: S608
+    gone = run(connection, f"DELETE FROM leases WHERE {_OWN} RETURNING token", own)
     run(connection, "DELETE FROM waits WHERE token = ?", (lease.token,))
     return bool(gone)
 
@@ -191,9 +191,9 @@ def give_back(connection: apsw.Connection, lease: Lease) -> bool:
 def drop(connection: apsw.Connection, condition: Clause) -> None:
     """Voids leases: what is being generated under them will not be stored."""
     where, bindings = condition
-    some = f"SELECT token FROM leases WHERE {where}"  # noqa: S608 - our own conditions
-    run(connection, f"DELETE FROM waits WHERE token IN ({some})", bindings)  # noqa: S608
-    run(connection, f"DELETE FROM leases WHERE {where}", bindings)  # noqa: S608
+    some = f"SELECT token FROM leases WHERE {where}"
+    run(connection, f"DELETE FROM waits WHERE token IN ({some})", bindings)
+    run(connection, f"DELETE FROM leases WHERE {where}", bindings)
 
 
 def renew(connection: apsw.Connection, tokens: Iterable[int], owner: str, length_s: float) -> None:

@@ -28,7 +28,7 @@ def columns(table: str, place: str) -> str:
     """What is read of a row: its entry, its neighbours in the order of keys, and its place."""
     return f"""{INFO_COLUMNS},
     (SELECT max(key) FROM {table} AS other WHERE other.key < {table}.key),
-    (SELECT min(key) FROM {table} AS other WHERE other.key > {table}.key), {place}"""  # noqa: S608 - our own names
+    (SELECT min(key) FROM {table} AS other WHERE other.key > {table}.key), {place}"""
 
 
 _COLUMNS: Final = columns("entries", _PLACE)
@@ -72,7 +72,7 @@ def _rows(read: ReadRows, which: Selection, limit: int | None) -> Iterator[tuple
         yield from rows
         places = rows
         if len(rows) < size:  # the last page, or one with rows that cannot be read
-            places = read(f"SELECT {_PLACE} FROM entries {tail}", page)  # noqa: S608
+            places = read(f"SELECT {_PLACE} FROM entries {tail}", page)
             if len(places) < size:
                 return
         left = None if left is None else left - size
@@ -92,11 +92,11 @@ def readable(
 ) -> list[tuple[Any, ...]]:
     """The rows of a query, without those in which a text is not valid UTF-8."""
     try:
-        return read(f"SELECT {selected} FROM {table} {tail}", bindings)  # noqa: S608
+        return read(f"SELECT {selected} FROM {table} {tail}", bindings)
     except StoreError as error:
         if not is_damage_of_row(error.__cause__):
             raise
-    numbers = read(f"SELECT number FROM {table} {tail}", bindings)  # noqa: S608
+    numbers = read(f"SELECT number FROM {table} {tail}", bindings)
     if len(numbers) == 1:
         return []
     return [

@@ -30,7 +30,7 @@ PAGE: Final = 2000
 _BY_USE: Final = f"""
 SELECT number, used_at, {SIZE}, generation_seconds, cost_usd FROM entries
 WHERE (used_at, number) > (?, ?) ORDER BY used_at, number LIMIT ?
-"""  # noqa: S608 - our own names
+"""
 _EMPTY: Final = """
 SELECT (SELECT count(*) FROM sqlite_schema WHERE rootpage > 0) * page_size FROM pragma_page_size
 """
@@ -38,7 +38,7 @@ _HELD: Final = f"""
 SELECT ifnull(sum(n), 0), ifnull(sum(bytes), 0) FROM (
     SELECT sum(entries) AS n, sum(size_bytes) AS bytes FROM totals
     UNION ALL SELECT count(*), sum({SIZE}) FROM trash)
-"""  # noqa: S608 - as above
+"""
 
 
 class Pruner:
@@ -128,7 +128,7 @@ class Pruner:
         return {
             number
             for where, bindings in conditions
-            for (number,) in self._read(f"SELECT number FROM entries WHERE {where}", bindings)  # noqa: S608 - our own conditions
+            for (number,) in self._read(f"SELECT number FROM entries WHERE {where}", bindings)
         }
 
 

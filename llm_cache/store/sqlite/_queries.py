@@ -155,9 +155,9 @@ def measure(
 ) -> Group:
     """How much a condition selects; with `look_at`, of so many entries at most."""
     where, bindings = condition
-    selected = f"SELECT {_MEASURED} FROM {table} WHERE {where} LIMIT ?"  # noqa: S608 - our own conditions, values are bound
+    selected = f"SELECT {_MEASURED} FROM {table} WHERE {where} LIMIT ?"
     limit = -1 if look_at is None else look_at
-    rows = read(f"SELECT {_OF_MEASURED} FROM ({selected})", (*bindings, limit))  # noqa: S608 - as above
+    rows = read(f"SELECT {_OF_MEASURED} FROM ({selected})", (*bindings, limit))
     # None where the file is gone.
     return Group(why, *rows[0]) if rows else Group(why, 0, 0)
 

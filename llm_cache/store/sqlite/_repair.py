@@ -45,7 +45,7 @@ def drop_damaged_rows(place: CacheLocation, table: str, numbers: list[int]) -> s
         with _opened(place) as database, database.transaction() as connection:
             gone = [number for number in numbers if not is_sound(connection, table, number)]
             for number in gone:
-                run(connection, f"DELETE FROM {table} WHERE number = ?", (number,))  # noqa: S608 - our own names
+                run(connection, f"DELETE FROM {table} WHERE number = ?", (number,))
             _count_again(connection)
     except Exception as error:
         if not is_damage_of_file(error.__cause__):

@@ -25,7 +25,7 @@ INFO_COLUMNS: Final = ", ".join((_FIELDS, *Remembered._fields))
 `remembered` follow its other ones."""
 ENTRY_COLUMNS: Final = f"{INFO_COLUMNS}, checksum, value"
 INSERT: Final = (
-    f"INSERT INTO entries ({ENTRY_COLUMNS}) VALUES "  # noqa: S608 - our own names
+    f"INSERT INTO entries ({ENTRY_COLUMNS}) VALUES "
     f"({', '.join('?' * (ENTRY_COLUMNS.count(',') + 1))})"
 )
 OLDER_COLUMNS: Final = ENTRY_COLUMNS.replace(

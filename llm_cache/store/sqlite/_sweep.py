@@ -114,7 +114,7 @@ class Sweeper:
         where, bindings = condition
 
         def some(at_once: int, connection: apsw.Connection) -> Group:
-            these = f"number IN (SELECT number FROM entries WHERE {where} LIMIT {at_once})"  # noqa: S608
+            these = f"number IN (SELECT number FROM entries WHERE {where} LIMIT {at_once})"
             return remove(connection, (these, bindings), why, keep_at=keep_at)
 
         return Group.total(why, self._in_parts(some, on_swept, at_once))
@@ -135,7 +135,7 @@ class Sweeper:
     def is_there(self, condition: Clause, *, table: str = "entries") -> bool:
         """Whether a condition selects anything: a write that has nothing to do is one too many."""
         where, bindings = condition
-        return bool(self._read(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1", bindings))  # noqa: S608
+        return bool(self._read(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1", bindings))
 
     def expired(
         self, policy_of: Callable[[str], Policy], now: float, look_at: int | None = None

@@ -27,7 +27,7 @@ PAGE: Final = 500
 _PLACE: Final = "number, removed_at"
 _COLUMNS: Final = columns("trash", _PLACE)
 _THESE: Final = "key IN (SELECT unhex(value) FROM json_each(?))"
-_LEFT: Final = f"{_THESE} AND NOT EXISTS (SELECT 1 FROM entries AS e WHERE e.key = trash.key)"  # noqa: S608
+_LEFT: Final = f"{_THESE} AND NOT EXISTS (SELECT 1 FROM entries AS e WHERE e.key = trash.key)"
 
 
 def pages(read: ReadRows, which: Selection) -> Iterator[Trashed]:
@@ -43,7 +43,7 @@ def pages(read: ReadRows, which: Selection) -> Iterator[Trashed]:
             if is_well_typed(row):
                 yield Trashed(to_info(row, id_digits=id_digits(row)), row[-1])
         if len(rows) < PAGE:  # the last page, or one with rows that cannot be read
-            rows = read(f"SELECT {_PLACE} FROM trash {tail}", page)  # noqa: S608
+            rows = read(f"SELECT {_PLACE} FROM trash {tail}", page)
             if len(rows) < PAGE:
                 return
         number, removed_at = rows[-1][-2:]
@@ -57,18 +57,18 @@ def restore(connection: apsw.Connection, keys: Sequence[bytes]) -> list[bytes]:
     What is being generated for these will not be kept. To be called within a write transaction.
     """
     these = (_json(keys),)
-    free = run(connection, f"SELECT key FROM trash WHERE {_LEFT}", these)  # noqa: S608
+    free = run(connection, f"SELECT key FROM trash WHERE {_LEFT}", these)
     moved: list[bytes] = [key for (key,) in free]
     add_up(connection, "trash", (_LEFT, these))
     run(
         connection,
-        f"INSERT INTO entries ({ENTRY_COLUMNS}) SELECT {ENTRY_COLUMNS} FROM trash WHERE {_LEFT}",  # noqa: S608
+        f"INSERT INTO entries ({ENTRY_COLUMNS}) SELECT {ENTRY_COLUMNS} FROM trash WHERE {_LEFT}",
         these,
     )
     back = (_json(moved),)
     _leases.drop(connection, (_THESE, back))
-    run(connection, f"DELETE FROM trash WHERE {_THESE}", back)  # noqa: S608
-    run(connection, f"DELETE FROM notes WHERE {_THESE}", back)  # noqa: S608
+    run(connection, f"DELETE FROM trash WHERE {_THESE}", back)
+    run(connection, f"DELETE FROM notes WHERE {_THESE}", back)
     return moved
 
 
@@ -82,16 +82,16 @@ def removed_until(instant: float, tenant: str | None = None) -> Clause:
 def forget(connection: apsw.Connection, condition: Clause, at_most: int) -> Group:
     """Deletes so many of what a condition selects. To be called within a write transaction."""
     where, bindings = condition
-    these = f"number IN (SELECT number FROM trash WHERE {where} LIMIT {at_most})"  # noqa: S608
-    gone = run(connection, f"SELECT {MEASURES} FROM trash WHERE {these}", bindings)[0]  # noqa: S608
-    run(connection, f"DELETE FROM trash WHERE {these}", bindings)  # noqa: S608
+    these = f"number IN (SELECT number FROM trash WHERE {where} LIMIT {at_most})"
+    gone = run(connection, f"SELECT {MEASURES} FROM trash WHERE {these}", bindings)[0]
+    run(connection, f"DELETE FROM trash WHERE {these}", bindings)
     return Group("trash", *gone)
 
 
 def totals(read: ReadRows) -> list[Total]:
     """What is there, by tenant and prefix."""
     sql = (
-        f"SELECT tenant, prefix, count(*), sum({SIZE}), sum(value_bytes) "  # noqa: S608
+        f"SELECT tenant, prefix, count(*), sum({SIZE}), sum(value_bytes) "
         "FROM trash GROUP BY 1, 2 ORDER BY 2, 1"
     )
     return [Total(*row) for row in read(sql)]

@@ -52,7 +52,7 @@ SELECT * FROM (
 UNION ALL SELECT * FROM (
     SELECT tenant, prefix, count(*), sum({SIZE}), sum(value_bytes) FROM entries GROUP BY 1, 2
     EXCEPT SELECT tenant, prefix, entries, size_bytes, value_bytes FROM totals))
-"""  # noqa: S608 - our own names
+"""
 FILE: Final = "file"
 
 
@@ -167,7 +167,7 @@ def _numbers(connection: apsw.Connection, table: str) -> Iterator[int]:
     """The numbers of all rows, read in pages: nobody's log waits for this to end."""
     last = -1
     while True:
-        sql = f"SELECT number FROM {table} NOT INDEXED WHERE number > ? ORDER BY number LIMIT ?"  # noqa: S608 - our own names
+        sql = f"SELECT number FROM {table} NOT INDEXED WHERE number > ? ORDER BY number LIMIT ?"
         rows = run(connection, sql, (last, _PAGE))
         for (last,) in rows:
             yield last
@@ -239,7 +239,7 @@ def check_clock(place: CacheLocation, connection: apsw.Connection) -> Iterator[F
 
 def check_trash(place: CacheLocation, connection: apsw.Connection) -> Iterator[Finding]:
     """What is in the trash, and whether it is emptied in time."""
-    sql = f"SELECT count(*), coalesce(sum({SIZE}), 0), min(removed_at) FROM trash"  # noqa: S608 - our own names
+    sql = f"SELECT count(*), coalesce(sum({SIZE}), 0), min(removed_at) FROM trash"
     [[number, size_bytes, oldest]] = run(connection, sql)
     if not number:
         yield Finding("trash", Level.OK, "it is empty")

@@ -44,7 +44,7 @@ class Glimpse:
     def prefixes(self) -> list[str]:
         """Every prefix that has entries."""
         where, bindings = clause(Selection(tenant=self._tenant))
-        sql = f"SELECT DISTINCT prefix FROM totals WHERE {where} ORDER BY prefix"  # noqa: S608 - our own conditions
+        sql = f"SELECT DISTINCT prefix FROM totals WHERE {where} ORDER BY prefix"
         return [row[0] for row in self._read(sql, bindings)]
 
     def models(self) -> list[str]:
@@ -63,7 +63,7 @@ class Glimpse:
         """Entries, of one prefix or of all, those first that were used last."""
         where, bindings = clause(Selection(prefix=prefix, tenant=self._tenant))
         order = "used_at" if prefix is None else "created_at"  # what there is an index of
-        sql = f"SELECT key FROM entries WHERE {where} ORDER BY {order} DESC LIMIT ?"  # noqa: S608
+        sql = f"SELECT key FROM entries WHERE {where} ORDER BY {order} DESC LIMIT ?"
         keys = [row[0] for row in self._read(sql, (*bindings, limit))]
         listed = pages(self._read, Selection(keys=tuple(keys)), (), None)
         found = {info.key: info for info in listed}
@@ -134,7 +134,7 @@ def _read(
     path: Path,
     connection: apsw.Connection,
     sql: str,
-    bindings: Any = (),  # noqa: ANN401
+    bindings: Any = (),
 ) -> list[tuple[Any, ...]]:
     with store_errors("read", path):
         return run(connection, sql, bindings)

@@ -290,7 +290,7 @@ class SqliteStore:
     def _read(
         self,
         sql: str,
-        bindings: Any = (),  # noqa: ANN401
+        bindings: Any = (),
         *,
         wait_s: float = BUSY_WAIT_S,
     ) -> list[tuple[Any, ...]]:
