@@ -23,7 +23,7 @@ SUM_UP = (
 def fill(directory: Path, number: int, *, expired: int = 0) -> None:
     """Makes a cache of so many texts of 0.5 KB under two prefixes; some are past a ttl of 7 d."""
     with LLMCache(directory) as cache:
-        cache._engine.parts.store.open()
+        cache._engine.components.store.open()
     connection = apsw.Connection(str(directory / "cache.db"))
     connection.execute("PRAGMA synchronous = OFF")
     with connection:

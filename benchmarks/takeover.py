@@ -40,7 +40,7 @@ def milliseconds_to_take_over(cache: LLMCache, directory: Path, number: int) -> 
     assert owner.stdout is not None
     assert owner.stdout.readline() == "generating\n"
     looked, began = threading.Event(), 0.0
-    store = cache._engine.parts.store
+    store = cache._engine.components.store
     is_held = store.is_held
 
     def look(key: bytes) -> bool:

@@ -59,7 +59,7 @@ def entries(params: int) -> Iterator[Entry]:
 def fill(directory: Path, params: int) -> None:
     """Makes the cache, as quickly as SQLite takes it."""
     with LLMCache(directory) as cache:
-        cache._engine.parts.store.open()
+        cache._engine.components.store.open()
     connection = apsw.Connection(str(directory / "cache.db"))
     connection.execute("PRAGMA synchronous = OFF")
     with connection:

@@ -100,7 +100,7 @@ def test_a_cache_goes_on_without_its_store_and_with_it_again(tmp_path, caplog):
     made = []
     with LLMCache(blocking / "cache") as cache:
         now = Monotonic()
-        for circuit in (cache._engine.parts.reads, cache._engine.parts.writes):
+        for circuit in (cache._engine.components.reads, cache._engine.components.writes):
             circuit._monotonic = now
 
         def ask(n):
@@ -109,14 +109,14 @@ def test_a_cache_goes_on_without_its_store_and_with_it_again(tmp_path, caplog):
         for n in range(10):
             assert ask(n) == ask(n) == f"made {n}"
         assert made == list(range(10))
-        assert cache._engine.parts.writes.opened == 1
+        assert cache._engine.components.writes.opened == 1
         assert len(caplog.messages) == 1
         blocking.unlink()
         assert ask(10) == "made 10"
         assert not (blocking / "cache").exists(), "left alone for a while"
         now.now += LONGEST_PAUSE_S
         assert ask(11) == "made 11"
-        cache._engine.parts.flights.wait_until_stored(10.0)
+        cache._engine.components.flights.wait_until_stored(10.0)
         assert cache.peek("p", n=11).value == "made 11"
         assert caplog.messages[1:] == ["the store works again: it can be written to"]
         stats = cache.get_stats()

@@ -68,7 +68,7 @@ def test_5_cancelling_one_caller_never_affects_another(tmp_path):
             return "text"
 
         tasks = [asyncio.create_task(cache.get_or_generate("p", generate)) for _ in range(50)]
-        await asyncio.to_thread(cache._engine.parts.store.open)
+        await asyncio.to_thread(cache._engine.components.store.open)
         await asyncio.sleep(0)
         for task in tasks[:-1]:
             task.cancel()
@@ -93,7 +93,7 @@ def test_8_nothing_stored_is_ever_executed(tmp_path, encoding):
             encoding=encoding, size_bytes=len(payload), value_bytes=len(payload),
             created_at=entry.created_at, body=payload,
         )  # fmt: skip
-        cache._engine.parts.store.put(forged)
+        cache._engine.components.store.put(forged)
         assert cache.get_or_generate_sync("p", lambda: "regenerated") == "regenerated"
     assert not marker.exists()
 

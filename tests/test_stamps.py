@@ -227,7 +227,7 @@ def test_an_invalidation_that_cannot_be_told_is_a_store_error(tmp_path):
     """Where other processes may go on serving it, "done" would be a lie."""
     with LLMCache(tmp_path / "cache") as cache:
         cache.put("p", "text", n=1)
-        stamps = cache._engine.parts.store.stamps
+        stamps = cache._engine.components.store.stamps
         read_only = os.open(tmp_path / "cache" / "stamps", os.O_RDONLY)
         os.dup2(read_only, stamps._fd, inheritable=False)
         os.close(read_only)

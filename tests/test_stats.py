@@ -410,7 +410,7 @@ def test_a_store_in_trouble_is_told(tmp_path):
     with LLMCache(place) as cache:
         for _ in range(2):
             assert cache.get_or_generate_sync("a", lambda: "text", n=1) == "text"
-        assert cache._engine.parts.usage.of_process().errors > 0
+        assert cache._engine.components.usage.of_process().errors > 0
         with pytest.raises(StoreError):
             cache.get_stats()
 
@@ -437,7 +437,7 @@ def test_a_disabled_cache_has_nothing_to_tell(tmp_path):
 def test_what_has_no_prefix_is_of_all_only(cache):
     """The store's own trouble, say."""
     cache.put("a", "text", n=1)
-    cache._engine.parts.usage.count("", "", errors=2)
+    cache._engine.components.usage.count("", "", errors=2)
     stats = cache.get_stats()
     assert stats["total"]["errors"] == 2
     assert list(stats["prefixes"]) == ["a"]
@@ -448,7 +448,7 @@ def test_what_has_no_prefix_is_of_all_only(cache):
 
 def told(cache, since=""):
     """The breakdown of a cache."""
-    return breakdown(cache._engine.parts, cache.config, None, since=since)
+    return breakdown(cache._engine.components, cache.config, None, since=since)
 
 
 @pytest.fixture

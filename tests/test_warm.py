@@ -199,7 +199,7 @@ async def test_an_interruption_keeps_what_was_made(tmp_path, monkeypatch):
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         hangs[0] = False
-        for flight in cache._engine.parts.flights.under_way():
+        for flight in cache._engine.components.flights.under_way():
             flight.task.cancel()
         await asyncio.sleep(0)
         report = await cache.warm(calls)
@@ -229,7 +229,7 @@ async def test_what_on_event_raises_ends_it(directory):
             await cache.warm({warmed: [{"n": n} for n in range(40)]}, on_event=on_event)
         at_once = list(made)
         assert len(at_once) < 20
-        assert cache._engine.parts.flights.under_way() == []
+        assert cache._engine.components.flights.under_way() == []
         assert cache.get_stats()["file_entries"] == len(at_once)
 
 

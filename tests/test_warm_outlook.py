@@ -24,20 +24,20 @@ def cache(tmp_path, monkeypatch):
 
 def past(cache, prefix="p"):
     """What is known of a prefix."""
-    return past_of(cache._engine.parts, [prefix])[prefix]
+    return past_of(cache._engine.components, [prefix])[prefix]
 
 
 def count(cache, day, model="m", **amounts):
     """Keeps counts of a day."""
     days = [UsageDay(day, "", "p", model, Counts(**amounts))]
-    cache._engine.parts.store.add_usage(days, [])
+    cache._engine.components.store.add_usage(days, [])
 
 
 def put(cache, n, seconds=None, **usage):
     """Keeps an entry as if making it had taken so long."""
     call = cache._engine.call("p", lambda: None, None, {"n": n}, {}, UNTYPED)
-    cache._engine.parts.store.put(
-        new_entry(cache._engine.parts, call, Paid("text", Usage(**usage), seconds))
+    cache._engine.components.store.put(
+        new_entry(cache._engine.components, call, Paid("text", Usage(**usage), seconds))
     )
 
 

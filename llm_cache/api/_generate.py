@@ -1,4 +1,4 @@
-"""Asking for values: async and sync, with types that follow the generator's."""
+"""Lookups for values: async and sync, with types that follow the generator's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 _A_GENERATOR: Final = "a function that makes the value, as lambda: ask(prompt)"
 
 
-class Asking(Management):
+class Lookups(Management):
     """The calls that generate what is missing."""
 
     @overload

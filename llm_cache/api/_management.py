@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from llm_cache.engine.call import Call
     from llm_cache.engine.engine import Engine
     from llm_cache.engine.explain import Why
-    from llm_cache.engine.steps import Parts
+    from llm_cache.engine.steps import Components
     from llm_cache.store.records import Group
 
 FOUND_AT_MOST: Final = 20
@@ -56,8 +56,8 @@ class Management:
         self._engine: Final = engine
 
     @property
-    def _parts(self) -> Parts:
-        return self._engine.parts  # others in a forked child
+    def _components(self) -> Components:
+        return self._engine.components  # others in a forked child
 
     @property
     def config(self) -> CacheConfig:
@@ -122,15 +122,15 @@ class Management:
         if not (call.policy.keeps and self._engine.is_enabled):
             return
         value, usage = unwrapped(value)
-        paid = Paid(value, self._parts.prices.priced(usage), None)
-        made = new_entry(self._parts, call, paid)
+        paid = Paid(value, self._components.prices.priced(usage), None)
+        made = new_entry(self._components, call, paid)
         if isinstance(made, NotStorable):
             msg = f"{prefix}: the value was not kept: {made.reason}"
             raise StoreError(msg)
-        self._parts.flights.void(Selection(keys=(made.key,)).covers)
-        self._parts.store.put(made)
-        self._parts.store.stamps.renew((made.key,))
-        make_room(self._parts)
+        self._components.flights.void(Selection(keys=(made.key,)).covers)
+        self._components.store.put(made)
+        self._components.store.stamps.renew((made.key,))
+        make_room(self._components)
 
     def invalidate(
         self,
@@ -156,7 +156,7 @@ class Management:
         """
         check_prefix(prefix)
         which = Selection(prefix=prefix, tenant=self._whose(tenant))
-        return remove(self._parts, which, keep=keep)
+        return remove(self._components, which, keep=keep)
 
     def invalidate_entries(self, keys: Iterable[bytes], *, keep: bool = False) -> Removed:
         """Drops the entries of these keys; returns how many. `keep` moves them to the trash."""
@@ -164,7 +164,7 @@ class Management:
         if not unwanted:
             return Removed()
         which = Selection(keys=unwanted, tenant=self._whose(None))
-        return remove(self._parts, which, keep=keep)
+        return remove(self._components, which, keep=keep)
 
     def prune(
         self,
@@ -184,13 +184,17 @@ class Management:
         """
         from llm_cache.api._versions import current_versions  # most commands need none of it
 
-        parts, policy_of = self._parts, self._parts.policies.resolve
-        current = current_versions(parts.policies, parts.store.totals()) if orphaned else None
+        components, policy_of = self._components, self._components.policies.resolve
+        current = (
+            current_versions(components.policies, components.store.totals()) if orphaned else None
+        )
         limit = check_amount("max_bytes", max_bytes)
         sweep = Sweep(current=current, max_bytes=limit, on_swept=on_swept)
-        removed = parts.store.prune(policy_of, parts.clock(), dry_run=dry_run, sweep=sweep)
+        removed = components.store.prune(
+            policy_of, components.clock(), dry_run=dry_run, sweep=sweep
+        )
         if not dry_run:
-            note_evictions(parts, removed)
+            note_evictions(components, removed)
         return removed
 
     def clear_all(self) -> Removed:
@@ -200,14 +204,14 @@ class Management:
         """
         tenant = self._whose(None)
         which = EVERYTHING if tenant is None else Selection(tenant=tenant)
-        removed = remove(self._parts, which)
-        self._parts.tier.clear()
+        removed = remove(self._components, which)
+        self._components.tier.clear()
         return removed
 
     @property
     def trash(self) -> Trash:
         """What was invalidated with `keep=True`, and can be taken back."""
-        return Trash(self._parts, self._whose(None))
+        return Trash(self._components, self._whose(None))
 
     def entries(
         self,
@@ -227,7 +231,7 @@ class Management:
         if prefix is not None and not isinstance(prefix, str):
             refuse_argument("prefix", prefix, "a str, like 'intro_page', or None for all")
         which = Selection(keys=wanted, prefix=prefix, tenant=self._whose(tenant))
-        return self._parts.store.select(which, limit=check_amount("limit", limit))
+        return self._components.store.select(which, limit=check_amount("limit", limit))
 
     def get(self, key: bytes) -> Entry | None:
         """The entry of a key, of whatever age; None if there is none. Counts nothing.
@@ -235,14 +239,14 @@ class Management:
         Within `with cache.tenant(...)` entries of other tenants are not found.
         """
         (wanted,) = check_keys((key,))
-        entry, tenant = self._parts.store.get(wanted), self.tenant_in_force
+        entry, tenant = self._components.store.get(wanted), self.tenant_in_force
         return entry if entry is None or tenant in (None, entry.tenant) else None
 
     def find(self, id_digits: str) -> list[Entry]:
         """The entries whose keys begin with these hex digits, 20 at most."""
         selection = Selection(key_digits=check_id(id_digits), tenant=self._whose(None))
-        listed = self._parts.store.select(selection, limit=FOUND_AT_MOST)
-        found = ((info, self._parts.store.get(info.key)) for info in list(listed))
+        listed = self._components.store.select(selection, limit=FOUND_AT_MOST)
+        found = ((info, self._components.store.get(info.key)) for info in list(listed))
         return [replace(entry, id_digits=info.id_digits) for info, entry in found if entry]
 
     def policy_of(self, prefix: str) -> Policy:
@@ -251,7 +255,7 @@ class Management:
 
     def judge(self, entry: EntryInfo) -> Freshness:
         """What an entry is good for now, as a lookup without a ttl of its own sees it."""
-        return judge(entry, self._engine.policy(entry.prefix), self._parts.clock())
+        return judge(entry, self._engine.policy(entry.prefix), self._components.clock())
 
     def ttl_of(self, entry: EntryInfo) -> tuple[float, TtlSource]:
         """The ttl in seconds that applies to an entry, and what decided it."""
@@ -273,7 +277,7 @@ class Management:
         the cache saved (`saved_seconds` and so on), each apart. Within `with cache.tenant(...)`
         these are that tenant's.
         """
-        return statistics(self._parts, self.config, self._whose(None))
+        return statistics(self._components, self.config, self._whose(None))
 
     def totals(self, *, tenant: str | None = None) -> dict[str, Amount]:
         """Entries and bytes by prefix, those of expired entries included; sorted by prefix.
@@ -281,7 +285,7 @@ class Management:
         `tenant` narrows that to one; within `with cache.tenant(...)` it is that one. Those of the
         trash are `trash.totals()`.
         """
-        return amounts_by_prefix(self._parts.store.totals(), self._whose(tenant))
+        return amounts_by_prefix(self._components.store.totals(), self._whose(tenant))
 
     def breakdown(self, *, tenant: str | None = None, since: date | None = None) -> Breakdown:
         """What is counted over all processes: in `total`, by `prefixes`, `models` and `days`.
@@ -291,7 +295,7 @@ class Management:
         that one. Each part has the counts of `get_stats` and a `hit_rate` from 0 to 1.
         """
         first = "" if since is None else since.isoformat()
-        return breakdown(self._parts, self.config, self._whose(tenant), since=first)
+        return breakdown(self._components, self.config, self._whose(tenant), since=first)
 
     def upkeep(self, *, tenant: str | None = None) -> Upkeep:
         """What could be removed: entries that are expired, in the trash, or were never hit.
@@ -301,7 +305,7 @@ class Management:
         """
         from llm_cache.api.upkeep import upkeep  # most commands need none of it
 
-        return upkeep(self._parts, self._whose(tenant))
+        return upkeep(self._components, self._whose(tenant))
 
     def close(self, land_within_s: float = LAND_WITHIN_S) -> None:
         """Lets what is under way land, for up to 5 s if not told otherwise; closes the store."""

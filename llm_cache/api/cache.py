@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from llm_cache.api._generate import Asking
+from llm_cache.api._generate import Lookups
 from llm_cache.api.aio import AsyncManagement
 from llm_cache.config import CacheConfig, load_config
 from llm_cache.core.arguments import refuse_argument
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llm_cache.warm.run import WarmEvent, Warming, WarmReport
 
 
-class LLMCache(Asking):
+class LLMCache(Lookups):
     """Keeps what models generated under a directory, and gives it back.
 
     Args:
@@ -141,7 +141,7 @@ class LLMCache(Asking):
         """
         from llm_cache.warm.estimate import estimate
 
-        return estimate(self._engine.parts, plan, refresh=refresh)
+        return estimate(self._engine.components, plan, refresh=refresh)
 
     def __enter__(self) -> Self:
         """The cache itself, closed at the end of the block."""

@@ -87,10 +87,10 @@ class Importer:
         self._engine: Final = engine_of(cache)
         self._trust: Final = trust
         self._dry_run: Final = dry_run
-        self._parts: Final = self._engine.parts
+        self._components: Final = self._engine.components
         scope = self._engine.scopes.current()
         self._tenant: Final = scope.tenant if scope.names_tenant else None
-        self._evicted_before: Final = self._parts.usage.of_process().evictions
+        self._evicted_before: Final = self._components.usage.of_process().evictions
         self._would_be_there: Final[dict[bytes, float]] = {}
         self.prefixes: Final[defaultdict[str, Fates]] = defaultdict(Fates)
         self.lines: int = 0
@@ -109,7 +109,7 @@ class Importer:
     @property
     def evicted(self) -> int:
         """How many entries, of the file or others, had to go for `max_disk`."""
-        return self._parts.usage.of_process().evictions - self._evicted_before
+        return self._components.usage.of_process().evictions - self._evicted_before
 
     def take(self, chunks: Iterable[bytes]) -> Iterator[Problem]:
         """Reads a file to its end; tells of the lines that are not taken as they come.
@@ -119,7 +119,7 @@ class Importer:
         """
         batch: list[Entry] = []
         size_bytes = 0
-        for line in split_lines(chunks, longest_line_bytes(self._parts.max_value_bytes)):
+        for line in split_lines(chunks, longest_line_bytes(self._components.max_value_bytes)):
             self.lines += 1
             if line is not None and not line.strip():
                 continue
@@ -143,11 +143,11 @@ class Importer:
         self._write(batch)
 
     def _entry(self, line: bytes | None) -> Entry:
-        most = self._parts.max_value_bytes
+        most = self._components.max_value_bytes
         if line is None:
             msg = f"it has over {longest_line_bytes(most):,} bytes: too many for any value"
             raise LineError(msg)
-        now = self._parts.clock()
+        now = self._components.clock()
         entry = from_line(line, trust=self._trust, max_value_bytes=most, now=now)
         return without_secrets(entry, self._engine.policy(entry.prefix))
 

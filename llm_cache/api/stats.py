@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from llm_cache.config import CacheConfig
-    from llm_cache.engine.steps import Parts
+    from llm_cache.engine.steps import Components
     from llm_cache.store.records import Refusals, Total, UsageDay
 
 _SIZES: Final = ("entries", "size_bytes", "value_bytes")
@@ -117,38 +117,38 @@ def amounts_by_prefix(totals: Iterable[Total], tenant: str | None) -> dict[str, 
     return dict(sorted(held.items()))
 
 
-def statistics(parts: Parts, config: CacheConfig, tenant: str | None) -> Stats:
+def statistics(components: Components, config: CacheConfig, tenant: str | None) -> Stats:
     """Counts of this process, and what the store holds and has counted over all of them.
 
     Of one `tenant`, or of all together.
     """
-    kept = _read(parts, tenant)
+    kept = _read(components, tenant)
     sums = kept.by_prefix()
-    own = parts.usage.of_process(tenant)
+    own = components.usage.of_process(tenant)
     return {
-        **_places(parts, config),
-        "memory_entries": parts.tier.entries_of(tenant),
+        **_places(components, config),
+        "memory_entries": components.tier.entries_of(tenant),
         "file_entries": sums.total["entries"],
         "since": kept.first_day,
         "hits": own.hits,
         "misses": own.misses,
         "coalesced": own.coalesced,
         "errors": own.errors,
-        "store_pauses": parts.reads.opened + parts.writes.opened,
+        "store_pauses": components.reads.opened + components.writes.opened,
         "total": _with_rate(sums.total),
         "prefixes": _each_with_rate(sums),
     }
 
 
 def breakdown(
-    parts: Parts, config: CacheConfig, tenant: str | None, *, since: str = ""
+    components: Components, config: CacheConfig, tenant: str | None, *, since: str = ""
 ) -> Breakdown:
     """What the store holds, and what it has counted from a day on: by prefix, model and day.
 
     `since` is an ISO date, and so is what is told as `since`: the first day of these counts, or
     None. Days are those of UTC. Sizes are those of now, and only told in total and by prefix.
     """
-    everything = _read(parts, tenant)
+    everything = _read(components, tenant)
     kept = everything.since(since)
     prefixes = kept.by_prefix()
     models, days = _Sums(lambda: asdict(Counts())), _Sums(_no_counts)
@@ -160,7 +160,7 @@ def breakdown(
         days.add_refusals(refused.day, refused)
     first = everything.first_day
     return {
-        **_places(parts, config),
+        **_places(components, config),
         "since": max(first, since) if first is not None and kept.days else None,
         "total": _with_rate(prefixes.total),
         "prefixes": _each_with_rate(prefixes),
@@ -209,13 +209,13 @@ class _Kept(NamedTuple):
         return sums
 
 
-def _read(parts: Parts, tenant: str | None) -> _Kept:
-    parts.usage.flush()
+def _read(components: Components, tenant: str | None) -> _Kept:
+    components.usage.flush()
 
     def is_wanted(counted: Total | UsageDay | Refusals) -> bool:
         return tenant in (None, counted.tenant)
 
-    store = parts.store
+    store = components.store
     return _Kept(
         list(filter(is_wanted, store.totals())),
         list(filter(is_wanted, store.usage())),
@@ -223,10 +223,10 @@ def _read(parts: Parts, tenant: str | None) -> _Kept:
     )
 
 
-def _places(parts: Parts, config: CacheConfig) -> Places:
+def _places(components: Components, config: CacheConfig) -> Places:
     return {
         "cache_dir": str(config.cache_dir),
-        "disk_bytes": parts.store.disk_bytes(),
+        "disk_bytes": components.store.disk_bytes(),
         "max_disk": config.max_disk,
     }
 

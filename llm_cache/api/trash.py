@@ -11,7 +11,7 @@ from llm_cache.store.records import Selection
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from llm_cache.engine.steps import Parts
+    from llm_cache.engine.steps import Components
     from llm_cache.store.records import Trashed
 
 RESTORED_AT_ONCE = 500
@@ -24,22 +24,22 @@ class Trash:
     raises StoreError when the store cannot do it.
     """
 
-    def __init__(self, parts: Parts, tenant: str | None) -> None:
-        self._parts = parts
+    def __init__(self, components: Components, tenant: str | None) -> None:
+        self._components = components
         self._tenant = tenant
 
     def entries(self, prefix: str | None = None) -> Iterator[Trashed]:
         """What is in it, the last removed first; read as it is taken."""
-        return self._parts.store.trashed(Selection(prefix=prefix, tenant=self._tenant))
+        return self._components.store.trashed(Selection(prefix=prefix, tenant=self._tenant))
 
     def totals(self) -> dict[str, Amount]:
         """Entries and bytes in it by prefix."""
-        return amounts_by_prefix(self._parts.store.trash_totals(), self._tenant)
+        return amounts_by_prefix(self._components.store.trash_totals(), self._tenant)
 
     def find(self, id_digits: str) -> list[Trashed]:
         """What is in it of keys that begin with these hex digits."""
         which = Selection(key_digits=check_id(id_digits), tenant=self._tenant)
-        return list(self._parts.store.trashed(which))
+        return list(self._components.store.trashed(which))
 
     def restore(self, keys: Iterable[bytes]) -> list[bytes]:
         """Takes the entries of these keys back; which those are.
@@ -55,10 +55,10 @@ class Trash:
 
     def _restore(self, keys: tuple[bytes, ...]) -> list[bytes]:
         if self._tenant is not None:
-            theirs = self._parts.store.trashed(Selection(keys=keys, tenant=self._tenant))
+            theirs = self._components.store.trashed(Selection(keys=keys, tenant=self._tenant))
             keys = tuple([trashed.entry.key for trashed in theirs])
         try:
-            return self._parts.store.restore(keys)
+            return self._components.store.restore(keys)
         finally:
             # Also where it was interrupted: nobody knows then whether they are back.
-            self._parts.store.stamps.renew(keys)
+            self._components.store.stamps.renew(keys)

@@ -12,7 +12,7 @@ from llm_cache.api.trash import Trash
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llm_cache.engine.steps import Parts
+    from llm_cache.engine.steps import Components
 
 LOOK_AT: Final = 10_000
 LOOK_AT_IN_TRASH: Final = 1000
@@ -43,29 +43,31 @@ class Upkeep:
     unused_is_all: bool
 
 
-def upkeep(parts: Parts, tenant: str | None) -> Upkeep:
+def upkeep(components: Components, tenant: str | None) -> Upkeep:
     """What is worth a look, of one `tenant` or of all; StoreError if that cannot be told."""
     unused = Counter[str]()
-    for some in parts.store.unused(parts.clock() - NEW_FOR_S, LOOK_AT):
+    for some in components.store.unused(components.clock() - NEW_FOR_S, LOOK_AT):
         if tenant in (None, some.tenant):
             unused[some.prefix] += some.entries
     return Upkeep(
-        expired=_expired(parts) if tenant is None else None,
-        trash=_trash(parts, tenant),
+        expired=_expired(components) if tenant is None else None,
+        trash=_trash(components, tenant),
         unused=dict(sorted(unused.items())),
-        unused_is_all=sum(total.entries for total in parts.store.totals()) <= LOOK_AT,
+        unused_is_all=sum(total.entries for total in components.store.totals()) <= LOOK_AT,
     )
 
 
-def _expired(parts: Parts) -> Measured:
-    groups = parts.store.expired(parts.policies.resolve, parts.clock(), look_at=LOOK_AT)
+def _expired(components: Components) -> Measured:
+    groups = components.store.expired(
+        components.policies.resolve, components.clock(), look_at=LOOK_AT
+    )
     entries = sum(group.entries for group in groups.values())
     return Measured(entries, sum(g.size_bytes for g in groups.values()), entries < LOOK_AT)
 
 
-def _trash(parts: Parts, tenant: str | None) -> Measured:
+def _trash(components: Components, tenant: str | None) -> Measured:
     sizes = [
         trashed.entry.size_bytes
-        for trashed in islice(Trash(parts, tenant).entries(), LOOK_AT_IN_TRASH)
+        for trashed in islice(Trash(components, tenant).entries(), LOOK_AT_IN_TRASH)
     ]
     return Measured(len(sizes), sum(sizes), len(sizes) < LOOK_AT_IN_TRASH)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from llm_cache.engine._flights import Flight
     from llm_cache.engine.call import Call
-    from llm_cache.engine.steps import Parts, Steps
+    from llm_cache.engine.steps import Components, Steps
 
 TIME_TO_LAND_S: Final = 1.0
 _GOOD_FOR: Final[dict[Freshness, tuple[Outcome | None, Reason]]] = {
@@ -43,7 +43,7 @@ _log: Final = logging.getLogger("llm_cache")
 
 
 def respond(
-    parts: Parts,
+    components: Components,
     call: Call,
     find_loop: Callable[[], asyncio.AbstractEventLoop | None],
     found: Result[Any] | Reason | None,
@@ -57,27 +57,27 @@ def respond(
     """
     try:
         if not is_enabled or not call.policy.keeps:
-            result = yield from _bypass(parts, call, is_enabled=is_enabled)
+            result = yield from _bypass(components, call, is_enabled=is_enabled)
         else:
-            result = yield from lookup(parts, call, find_loop(), found)
+            result = yield from lookup(components, call, find_loop(), found)
     except Exception as error:
-        parts.reporter.failed(call.identity, error)
+        components.reporter.failed(call.identity, error)
         raise
     if isinstance(result, Failed):
-        parts.reporter.failed(call.identity, result.error)
+        components.reporter.failed(call.identity, result.error)
     else:
-        parts.reporter.answered(call.identity, result)
+        components.reporter.answered(call.identity, result)
     return result
 
 
-def look(parts: Parts, call: Call) -> Result[Any] | Reason:
+def look(components: Components, call: Call) -> Result[Any] | Reason:
     """What the store has that may be an answer, or why there is none. Blocks."""
     key = call.identity.key
-    stamp = parts.tier.stamp(key)
-    entry = store_access.read(parts, key)
+    stamp = components.tier.stamp(key)
+    entry = store_access.read(components, key)
     if entry is None:
         return Reason.NOTHING_STORED
-    now = parts.clock()
+    now = components.clock()
     freshness = judge(entry, call.policy, now)
     outcome: Outcome | None = Outcome.HIT
     reason = Reason.FRESH
@@ -93,13 +93,13 @@ def look(parts: Parts, call: Call) -> Result[Any] | Reason:
         _log.debug("%s: regenerated: %s", call.identity.prefix, error)
         return Reason.OF_ANOTHER_TYPE
     if outcome is Outcome.HIT:
-        parts.tier.put(entry, stamp)
-        parts.usage.hit(Use(entry), now)
+        components.tier.put(entry, stamp)
+        components.usage.hit(Use(entry), now)
     return Result(value, outcome, entry, reason)
 
 
 def lookup(
-    parts: Parts,
+    components: Components,
     call: Call,
     loop: asyncio.AbstractEventLoop | None,
     found: Result[Any] | Reason | None = None,
@@ -112,22 +112,22 @@ def lookup(
         if call.refresh:
             found = Reason.REFRESHED
         elif found is None:
-            there: Result[Any] | Reason = yield Read(partial(look, parts, call))
+            there: Result[Any] | Reason = yield Read(partial(look, components, call))
             found = there
-        served = yield from _without_flight(parts, call, loop, found)
+        served = yield from _without_flight(components, call, loop, found)
         if served is not None:
             return served
         reason = found if isinstance(found, Reason) else Reason.EXPIRED
-        ending = yield from _from_flight(parts, call, loop, reason)
+        ending = yield from _from_flight(components, call, loop, reason)
         if isinstance(found, Result) and _is_served_after(found, ending):
-            return _served_old(parts, found, ending)
+            return _served_old(components, found, ending)
         if ending is not None:
             return ending
         found = None  # the flight was abandoned: look again
 
 
 def _without_flight(
-    parts: Parts,
+    components: Components,
     call: Call,
     loop: asyncio.AbstractEventLoop | None,
     found: Result[Any] | Reason,
@@ -136,14 +136,14 @@ def _without_flight(
     if isinstance(found, Result):
         if found.outcome is Outcome.HIT:
             return found
-        if not parts.generators.of(call.identity.prefix).allows_call():
-            return _served_old(parts, found)
+        if not components.generators.of(call.identity.prefix).allows_call():
+            return _served_old(components, found)
         # One that ended with its event loop (one loop a request, say) would do so each time.
-        if found.outcome is Outcome.STALE and not parts.flights.was_cut_off(call.identity.key):
-            yield from _refresh_behind(parts, call, loop)
-            return _served_old(parts, found)
+        if found.outcome is Outcome.STALE and not components.flights.was_cut_off(call.identity.key):
+            yield from _refresh_behind(components, call, loop)
+            return _served_old(components, found)
     elif call.policy.mode is Mode.REPLAY:
-        failed: Failed = yield Block(partial(missed_in_replay, parts, call, found))
+        failed: Failed = yield Block(partial(missed_in_replay, components, call, found))
         return failed
     return None
 
@@ -156,16 +156,16 @@ def _is_served_after(old: Result[Any], ending: Result[Any] | Failed | None) -> b
 
 
 def _served_old(
-    parts: Parts, old: Result[Any], ending: Result[Any] | Failed | None = None
+    components: Components, old: Result[Any], ending: Result[Any] | Failed | None = None
 ) -> Result[Any]:
     """Counts an answer that is stale, or a fallback after a failure."""
     entry = old.entry
     if entry is not None:
         name = "stale_hits" if old.outcome is Outcome.STALE else "fallbacks"
         counts = saved(usage_of(entry), entry.generation_seconds)
-        parts.usage.count(entry.tenant, entry.prefix, entry.model, **{name: 1}, **counts)
+        components.usage.count(entry.tenant, entry.prefix, entry.model, **{name: 1}, **counts)
         if isinstance(ending, Failed) and old.outcome is Outcome.FALLBACK:
-            parts.notices.once(
+            components.notices.once(
                 ("fallback", entry.prefix),
                 "%s: the generator fails (%s), older entries are served",
                 entry.prefix,
@@ -175,34 +175,34 @@ def _served_old(
 
 
 def _refresh_behind(
-    parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None
+    components: Components, call: Call, loop: asyncio.AbstractEventLoop | None
 ) -> Steps[None]:
     """Has a stale value refreshed behind this caller (stale-while-revalidate)."""
-    stamp = store_access.stamp(parts, call.identity.key)
-    flight, leads = parts.flights.join(call.identity, None, loop, refresh=False, stamp=stamp)
+    stamp = store_access.stamp(components, call.identity.key)
+    flight, leads = components.flights.join(call.identity, None, loop, refresh=False, stamp=stamp)
     if leads:
         flight.is_behind = True
         with suppress(RuntimeError):  # no thread is to be had: there is an answer all the same
-            yield from _launch(parts, call, flight, waits=False)
-    elif parts.flights.is_stranded(flight):
-        parts.flights.cut_off(flight)
-        store_access.land(parts, flight, Abandoned(None))
+            yield from _launch(components, call, flight, waits=False)
+    elif components.flights.is_stranded(flight):
+        components.flights.cut_off(flight)
+        store_access.land(components, flight, Abandoned(None))
 
 
 def _from_flight(
-    parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None, reason: Reason
+    components: Components, call: Call, loop: asyncio.AbstractEventLoop | None, reason: Reason
 ) -> Steps[Result[Any] | Failed | None]:
     """The end of the flight that makes this value; None if it was abandoned: look again."""
-    with _joined(parts, call, loop) as (flight, leads):
+    with _joined(components, call, loop) as (flight, leads):
         if leads:
-            yield from _launch(parts, call, flight)
+            yield from _launch(components, call, flight)
         # A flight ends by its own timeout: who leads it waits for that, who joined gives it time.
         limit_s = math.inf if leads else call.policy.lock_timeout + TIME_TO_LAND_S
         ending = yield Wait(flight, limit_s)
     match ending:
         case Landed():
-            answer = _delivered(parts, call, ending, reason if leads else Reason.WAITED)
-            return answer or (yield from _alone(parts, call))
+            answer = _delivered(components, call, ending, reason if leads else Reason.WAITED)
+            return answer or (yield from _alone(components, call))
         case Failed():
             return ending
         case Abandoned(error):
@@ -210,36 +210,40 @@ def _from_flight(
                 raise error
             return None
         case _:
-            return (yield from _alone(parts, call))
+            return (yield from _alone(components, call))
 
 
 @contextmanager
 def _joined(
-    parts: Parts, call: Call, loop: asyncio.AbstractEventLoop | None
+    components: Components, call: Call, loop: asyncio.AbstractEventLoop | None
 ) -> Generator[tuple[Flight, bool]]:
     """Waits for the flight of a call's key within the block; whether this caller leads it."""
     # Kept, since a caller that is thrown away leaves in a context that is not its own.
     asker = current_flight.get()
-    stamp = store_access.stamp(parts, call.identity.key)
-    flight, leads = parts.flights.join(
+    stamp = store_access.stamp(components, call.identity.key)
+    flight, leads = components.flights.join(
         call.identity, asker, loop, refresh=call.refresh, stamp=stamp
     )
     try:
         yield flight, leads
     finally:
-        parts.flights.leave(flight, asker)
+        components.flights.leave(flight, asker)
 
 
-def _launch(parts: Parts, call: Call, flight: Flight, *, waits: bool = True) -> Steps[None]:
+def _launch(
+    components: Components, call: Call, flight: Flight, *, waits: bool = True
+) -> Steps[None]:
     try:
-        yield Launch(flight, fly(parts, call, flight), waits=waits)
+        yield Launch(flight, fly(components, call, flight), waits=waits)
     except BaseException as error:
         # No thread could be started, say: nobody is to wait for it.
-        store_access.land(parts, flight, Abandoned(error))
+        store_access.land(components, flight, Abandoned(error))
         raise
 
 
-def _delivered(parts: Parts, call: Call, landed: Landed, reason: Reason) -> Result[Any] | None:
+def _delivered(
+    components: Components, call: Call, landed: Landed, reason: Reason
+) -> Result[Any] | None:
     """What a caller of a flight gets: a copy of its own; None if it is not of its type."""
     identity, entry, value = call.identity, landed.entry, landed.value
     is_its_type = landed.codec is call.codec
@@ -252,41 +256,41 @@ def _delivered(parts: Parts, call: Call, landed: Landed, reason: Reason) -> Resu
             return None
     kept = entry if landed.is_kept else None
     if landed.was_fresh and not landed.has_waited and entry is not None:
-        parts.usage.hit(Use(entry), parts.clock())
+        components.usage.hit(Use(entry), components.clock())
         return Result(value, Outcome.HIT, kept)
     model = landed.usage.model
     if reason is not Reason.WAITED and not landed.has_waited:
-        parts.usage.count(identity.tenant, identity.prefix, model, misses=1)
+        components.usage.count(identity.tenant, identity.prefix, model, misses=1)
         return Result(value, Outcome.MISS, kept, reason, landed.not_stored)
     # It has saved what another has paid, but no time.
     counts = saved(landed.usage, None)
-    parts.usage.count(identity.tenant, identity.prefix, model, coalesced=1, **counts)
+    components.usage.count(identity.tenant, identity.prefix, model, coalesced=1, **counts)
     return Result(value, Outcome.COALESCED, kept, Reason.WAITED, landed.not_stored)
 
 
-def _alone(parts: Parts, call: Call) -> Steps[Result[Any] | Failed]:
+def _alone(components: Components, call: Call) -> Steps[Result[Any] | Failed]:
     """Generates for this caller only, and stores nothing: it could not wait for the flight."""
-    paid = yield from generate(parts, call)
+    paid = yield from generate(components, call)
     identity = call.identity
     if isinstance(paid, Failed):
-        parts.usage.count(identity.tenant, identity.prefix, errors=1)
+        components.usage.count(identity.tenant, identity.prefix, errors=1)
         return paid
-    parts.usage.count(identity.tenant, identity.prefix, paid.usage.model, misses=1)
-    parts.usage.not_stored(identity, paid.usage.model, NO_LEASE)
+    components.usage.count(identity.tenant, identity.prefix, paid.usage.model, misses=1)
+    components.usage.not_stored(identity, paid.usage.model, NO_LEASE)
     return Result(paid.value, Outcome.MISS, None, Reason.ALONE, NO_LEASE)
 
 
-def _bypass(parts: Parts, call: Call, *, is_enabled: bool) -> Steps[Result[Any] | Failed]:
+def _bypass(components: Components, call: Call, *, is_enabled: bool) -> Steps[Result[Any] | Failed]:
     """Generates, and leaves the cache alone."""
     reason = bypass_reason(call, is_enabled=is_enabled) or Reason.DISABLED
     if call.policy.mode is Mode.REPLAY:
-        failed: Failed = yield Block(partial(missed_in_replay, parts, call, reason))
+        failed: Failed = yield Block(partial(missed_in_replay, components, call, reason))
         return failed
     is_counted = reason is Reason.TTL_0  # the others leave no trace
-    paid = yield from generate(parts, call, timeout_s=math.inf, is_counted=is_counted)
+    paid = yield from generate(components, call, timeout_s=math.inf, is_counted=is_counted)
     if isinstance(paid, Failed):
         return paid
     if is_counted:
         identity = call.identity
-        parts.usage.count(identity.tenant, identity.prefix, paid.usage.model, bypassed=1)
+        components.usage.count(identity.tenant, identity.prefix, paid.usage.model, bypassed=1)
     return Result(paid.value, Outcome.BYPASS, None, reason)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from llm_cache.engine._flights import Ending, Flight
-    from llm_cache.engine.steps import Parts, Step, Steps
+    from llm_cache.engine.steps import Components, Step, Steps
     from llm_cache.engine.threads import DaemonPool
 
 T = TypeVar("T")
@@ -33,8 +33,8 @@ class SyncDriver:
     thread of its own, in a copy of that context: Python code cannot be interrupted in place.
     """
 
-    def __init__(self, parts: Parts, publishing: DaemonPool) -> None:
-        self._parts = parts
+    def __init__(self, components: Components, publishing: DaemonPool) -> None:
+        self._components = components
         self._publishing = publishing
 
     def run(self, steps: Steps[T]) -> T:
@@ -103,8 +103,8 @@ class SyncDriver:
             concurrent.futures.wait([flight.future], None if math.isinf(pause_s) else pause_s)
             if flight.future.done():
                 return flight.future.result()
-            if self._parts.flights.is_stranded(flight):
-                land(self._parts, flight, Abandoned(None))
+            if self._components.flights.is_stranded(flight):
+                land(self._components, flight, Abandoned(None))
         return GaveUp()
 
 

@@ -19,14 +19,14 @@ from llm_cache.store.records import Held, Lease
 if TYPE_CHECKING:
     from llm_cache.engine._flights import Flight
     from llm_cache.engine.call import Call
-    from llm_cache.engine.steps import Parts, Steps
+    from llm_cache.engine.steps import Components, Steps
 
 SHORTEST_PAUSE_S: Final = 0.005
 LONGEST_PAUSE_S: Final = 0.1
 
 
 def take_lease(
-    parts: Parts, call: Call, flight: Flight, *, unfit: Entry | None
+    components: Components, call: Call, flight: Flight, *, unfit: Entry | None
 ) -> Steps[Lease | Landed | Failed | None]:
     """The lease of the flight's key, or the answer of whoever had it.
 
@@ -35,17 +35,17 @@ def take_lease(
     time, or use this very cache. None if the store is in trouble, or the other takes longer than
     `lock_timeout`: generate, and store nothing.
     """
-    gives_up_at = parts.monotonic() + call.policy.lock_timeout
+    gives_up_at = components.monotonic() + call.policy.lock_timeout
     has_waited = False
 
     while True:
-        askers = parts.flights.leases_waiting_for(flight)
+        askers = components.flights.leases_waiting_for(flight)
         got: Lease | Entry | Held | None = yield Block(
-            partial(acquire, parts, flight, unfit, askers)
+            partial(acquire, components, flight, unfit, askers)
         )
         match got:
             case Entry():
-                landed = landed_from(parts, call, got, has_waited=has_waited)
+                landed = landed_from(components, call, got, has_waited=has_waited)
                 if landed is not None:
                     return landed
                 unfit = got
@@ -55,17 +55,17 @@ def take_lease(
                 return Failed(RecursiveGenerationError(message), None)
             case Held.BY_ANOTHER:
                 has_waited = True
-                if not (yield from _wait(parts, flight, askers, gives_up_at)):
+                if not (yield from _wait(components, flight, askers, gives_up_at)):
                     return None
             case _:
                 return got
 
 
 def landed_from(
-    parts: Parts, call: Call, entry: Entry, *, has_waited: bool = False
+    components: Components, call: Call, entry: Entry, *, has_waited: bool = False
 ) -> Landed | None:
     """The answer that an entry is, if it is fresh and of the type that is asked for."""
-    if call.refresh or judge(entry, call.policy, parts.clock()) is not Freshness.FRESH:
+    if call.refresh or judge(entry, call.policy, components.clock()) is not Freshness.FRESH:
         return None
     try:
         value = call.codec.decode(entry.body, entry.encoding)
@@ -75,14 +75,16 @@ def landed_from(
     return Landed(value, entry, usage, call.codec, was_fresh=True, has_waited=has_waited)
 
 
-def _wait(parts: Parts, flight: Flight, askers: list[Lease], gives_up_at: float) -> Steps[bool]:
+def _wait(
+    components: Components, flight: Flight, askers: list[Lease], gives_up_at: float
+) -> Steps[bool]:
     """Waits until it is worth asking for the lease again; False once it is too late."""
     pause_s = SHORTEST_PAUSE_S
-    while parts.monotonic() < gives_up_at:
+    while components.monotonic() < gives_up_at:
         # Of random length, so that those who wait do not come all at once.
         yield Pause(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
         pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-        is_still_held: bool = yield Read(partial(is_held, parts, flight.identity.key))
-        if not is_still_held or parts.flights.leases_waiting_for(flight) != askers:
+        is_still_held: bool = yield Read(partial(is_held, components, flight.identity.key))
+        if not is_still_held or components.flights.leases_waiting_for(flight) != askers:
             return True
     return False

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from llm_cache.engine._flights import Ending, Flight
-    from llm_cache.engine.steps import Parts, Step, Steps
+    from llm_cache.engine.steps import Components, Step, Steps
     from llm_cache.engine.threads import DaemonPool
 
 T = TypeVar("T")
@@ -31,8 +31,8 @@ class AsyncDriver:
     goes to a pool of threads.
     """
 
-    def __init__(self, parts: Parts, pool: DaemonPool, publishing: DaemonPool) -> None:
-        self._parts = parts
+    def __init__(self, components: Components, pool: DaemonPool, publishing: DaemonPool) -> None:
+        self._components = components
         self._pool = pool
         self._publishing = publishing
 
@@ -63,7 +63,7 @@ class AsyncDriver:
     async def _carry_out(self, step: Step) -> Any:
         match step:
             case do.Read(read):
-                store = self._parts.store
+                store = self._components.store
                 inline = store.is_local and store.is_open
                 return read() if inline else await self.off_loop(read)
             case do.Launch(flight, steps):
@@ -121,8 +121,8 @@ class AsyncDriver:
             pause_s = min(left_s, do.LOOK_EVERY_S) if is_of_other_loop else left_s
             if await settled(flight.future, None if math.isinf(pause_s) else pause_s):
                 return flight.future.result()
-            if self._parts.flights.is_stranded(flight):
-                land(self._parts, flight, Abandoned(None))
+            if self._components.flights.is_stranded(flight):
+                land(self._components, flight, Abandoned(None))
         return GaveUp()
 
 

@@ -23,7 +23,7 @@ from llm_cache.engine._prices import Prices
 from llm_cache.engine._scope import Scopes
 from llm_cache.engine.call import Call, make_call
 from llm_cache.engine.events import Notices, Reporter
-from llm_cache.engine.steps import Parts
+from llm_cache.engine.steps import Components
 from llm_cache.engine.store_access import make_room
 from llm_cache.engine.threads import DaemonPool
 from llm_cache.errors import EventLoopError
@@ -93,7 +93,7 @@ class Engine:
         _open_engines.add(self)
 
     def begin_anew(self) -> None:
-        """Takes new parts: a forked child must not use those of its parent."""
+        """Takes new components: a forked child must not use those of its parent."""
         config, clock = self.config, self._clock
         store = SqliteStore(
             config.cache_dir,
@@ -105,7 +105,7 @@ class Engine:
             allow_network_fs=config.allow_network_fs,
             clock=clock,
         )
-        self.parts: Parts = Parts(
+        self.components: Components = Components(
             store=store,
             tier=MemoryTier(
                 store,
@@ -124,9 +124,9 @@ class Engine:
             max_value_bytes=config.max_value,
             clock=clock,
         )
-        self._tier = self.parts.tier
+        self._tier = self.components.tier
         self.slot: Callable[[bytes], Slot | None] = self._tier.slot
-        self._usage = self.parts.usage
+        self._usage = self.components.usage
         self._note_use = self._usage.hits.append
         self._pool = DaemonPool("llm-cache store", POOL_THREADS)
         # Of its own: what waits for a locked file must not keep others from finding that out.
@@ -216,11 +216,11 @@ class Engine:
 
     def peek(self, call: Call) -> Entry | None:
         """The entry that a request would be answered from, or None; counts nothing."""
-        entry = self.parts.store.get(call.identity.key) if self.is_enabled else None
+        entry = self.components.store.get(call.identity.key) if self.is_enabled else None
         if entry is None:
             return None
         if call.policy.mode is not Mode.REPLAY:
-            freshness = judge(entry, call.policy, self.parts.clock())
+            freshness = judge(entry, call.policy, self.components.clock())
             if freshness is Freshness.MISSING:
                 return None
         return replace(entry, codec=call.codec)
@@ -229,15 +229,15 @@ class Engine:
         """Whether a request would hit now, and if not, why. Raises StoreError."""
         from llm_cache.engine.explain import explain  # most commands need none of it
 
-        return explain(self.parts, call, is_enabled=self.is_enabled)
+        return explain(self.components, call, is_enabled=self.is_enabled)
 
     def merge(self, entries: Iterable[Entry]) -> list[Entry]:
         """Stores entries of another cache where there is none that is as new; which those are."""
-        kept = self.parts.store.merge(tuple(entries))
+        kept = self.components.store.merge(tuple(entries))
         keys = tuple(entry.key for entry in kept)
-        self.parts.flights.void(Selection(keys=keys).covers)
-        self.parts.store.stamps.renew(keys)
-        make_room(self.parts)
+        self.components.flights.void(Selection(keys=keys).covers)
+        self.components.store.stamps.renew(keys)
+        make_room(self.components)
         return kept
 
     async def off_loop(self, call: Callable[[], T]) -> T:
@@ -250,10 +250,10 @@ class Engine:
         if not (self.is_enabled and call.policy.keeps):
             return None
         self._look_if_due(self._clock())
-        store = self.parts.store
+        store = self.components.store
         if call.refresh or not (store.is_local and store.is_open):
             return None
-        found: Result[Any] | Reason = _lookup().look(self.parts, call)
+        found: Result[Any] | Reason = _lookup().look(self.components, call)
         return found
 
     def _reported(self, call: Call, result: Result[Any]) -> Result[Any]:
@@ -267,7 +267,7 @@ class Engine:
         found: Result[Any] | Reason | None,
     ) -> Steps[Result[Any] | Failed]:
         steps: Steps[Result[Any] | Failed] = _lookup().respond(
-            self.parts, call, find_loop, found, is_enabled=self.is_enabled
+            self.components, call, find_loop, found, is_enabled=self.is_enabled
         )
         return steps
 
@@ -278,7 +278,7 @@ class Engine:
         if driver is None:
             from llm_cache.engine._sync_driver import SyncDriver
 
-            driver = self._sync_driver = SyncDriver(self.parts, self._publishing)
+            driver = self._sync_driver = SyncDriver(self.components, self._publishing)
         return driver
 
     @property
@@ -287,7 +287,7 @@ class Engine:
         if driver is None:
             from llm_cache.engine.async_driver import AsyncDriver  # asyncio is slow to import
 
-            driver = self._async_driver = AsyncDriver(self.parts, self._pool, self._publishing)
+            driver = self._async_driver = AsyncDriver(self.components, self._pool, self._publishing)
         return driver
 
     def close(self, land_within_s: float = LAND_WITHIN_S) -> None:
@@ -296,12 +296,12 @@ class Engine:
             return
         self._is_closed = True
         _open_engines.discard(self)
-        self.parts.flights.wait_until_stored(land_within_s)
+        self.components.flights.wait_until_stored(land_within_s)
         self._publishing.close(land_within_s)
         self._pool.close(land_within_s)
-        self.parts.usage.close()
-        self.parts.tier.clear()
-        self.parts.store.close()
+        self.components.usage.close()
+        self.components.tier.clear()
+        self.components.store.close()
 
     def _look_if_due(self, now: float) -> None:
         """Notices that the store was removed or replaced; 4 times a second, clocks permitting."""
@@ -309,7 +309,7 @@ class Engine:
             return
         self._looked_at, self._look_again_at = now, now + LOOK_EVERY_S
         self._is_heard = self.reporter.is_heard()
-        self.parts.store.look()
+        self.components.store.look()
 
 
 @cache

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from llm_cache.core.entry import Entry, EntryInfo
     from llm_cache.engine.call import Call
-    from llm_cache.engine.steps import Parts
+    from llm_cache.engine.steps import Components
     from llm_cache.store.records import Note
 
 SHOWN_CHARS: Final = 60
@@ -100,17 +100,17 @@ class Why:
         return "\n".join(line.replace("\n", r"\n") for line in lines)
 
 
-def explain(parts: Parts, call: Call, *, is_enabled: bool = True) -> Why:
+def explain(components: Components, call: Call, *, is_enabled: bool = True) -> Why:
     """Why a request would hit or miss now. Raises StoreError where nobody can tell."""
     bypassed = bypass_reason(call, is_enabled=is_enabled)
     if bypassed is not None:
         is_replay = call.policy.mode is Mode.REPLAY  # which never generates
         return _why(call, Outcome.MISS if is_replay else Outcome.BYPASS, bypassed)
-    entry = parts.store.get(call.identity.key)
+    entry = components.store.get(call.identity.key)
     if entry is not None:
-        return _of_entry(parts, call, entry)
-    noted = [_of_note(note, parts.clock()) for note in _notes(parts, call)]
-    nearest = _nearest(parts, call)
+        return _of_entry(components, call, entry)
+    noted = [_of_note(note, components.clock()) for note in _notes(components, call)]
+    nearest = _nearest(components, call)
     if nearest is None:
         whose = f" for the tenant {call.identity.tenant!r}" if call.identity.tenant else ""
         return _why(call, Outcome.MISS, *noted, f"nothing is stored under this prefix{whose}")
@@ -129,12 +129,12 @@ def bypass_reason(call: Call, *, is_enabled: bool) -> Reason | None:
     return Reason.TTL_0 if call.policy.ttl()[0] <= 0 else None
 
 
-def missed_in_replay(parts: Parts, call: Call, reason: Reason) -> Failed:
+def missed_in_replay(components: Components, call: Call, reason: Reason) -> Failed:
     """What a request gets in the mode `replay` that nothing recorded answers."""
     prefix = call.identity.prefix
-    parts.usage.count(call.identity.tenant, prefix, misses=1)
+    components.usage.count(call.identity.tenant, prefix, misses=1)
     try:
-        why = str(explain(parts, call)) if reason is Reason.NOTHING_STORED else str(reason)
+        why = str(explain(components, call)) if reason is Reason.NOTHING_STORED else str(reason)
     except StoreError as error:
         why = str(error)
     return Failed(
@@ -149,9 +149,9 @@ def _why(call: Call, outcome: Outcome, *reasons: str, **known: Any) -> Why:
     )
 
 
-def _of_entry(parts: Parts, call: Call, entry: Entry) -> Why:
+def _of_entry(components: Components, call: Call, entry: Entry) -> Why:
     """What becomes of a request whose very entry is stored."""
-    policy, now = call.policy, parts.clock()
+    policy, now = call.policy, components.clock()
     made = f"made {_ago(now - entry.created_at)}"
     if policy.mode is Mode.REFRESH:
         return _why(call, Outcome.MISS, Reason.REFRESHED, made, entry=entry)
@@ -182,11 +182,13 @@ def _by_age(freshness: Freshness, left_s: float) -> tuple[Outcome, tuple[str, ..
             return Outcome.MISS, (expired if left_s <= 0 else Reason.FROM_THE_FUTURE,)
 
 
-def _notes(parts: Parts, call: Call) -> Iterator[Note]:
+def _notes(components: Components, call: Call) -> Iterator[Note]:
     """What was noted last of the key, and of its prefix if that came later."""
     with suppress(StoreError):  # what this process has counted and noted in the last second
-        parts.usage.flush()
-    for note in parts.store.notes(call.identity.tenant, call.identity.prefix, call.identity.key):
+        components.usage.flush()
+    for note in components.store.notes(
+        call.identity.tenant, call.identity.prefix, call.identity.key
+    ):
         yield note
         if note.key:
             return
@@ -215,14 +217,14 @@ def _wanted_params(call: Call) -> bytes:
     )[0]
 
 
-def _nearest(parts: Parts, call: Call) -> EntryInfo | None:
+def _nearest(components: Components, call: Call) -> EntryInfo | None:
     """Of the newest entries of the same tenant and prefix the one that shares most params."""
     identity = call.identity
     wanted = comparable_params(_wanted_params(call))
     nearest: EntryInfo | None = None
     least = (math.inf, True)
     which = Selection(tenant=identity.tenant, prefix=identity.prefix)
-    for entry in parts.store.select(which, limit=NEWEST_COMPARED):
+    for entry in components.store.select(which, limit=NEWEST_COMPARED):
         with suppress(ValueError, AttributeError):  # a damaged row may hold anything
             differing = len(wanted ^ comparable_params(entry.params_json))
             place = (differing, entry.version != identity.version)

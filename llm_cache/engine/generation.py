@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
     from llm_cache.engine._flights import Ending, Flight
     from llm_cache.engine.call import Call
-    from llm_cache.engine.steps import Parts, Steps
+    from llm_cache.engine.steps import Components, Steps
 
 NO_LEASE: Final = "no lease"
 TOO_LARGE: Final = "too large"
 
 
-def fly(parts: Parts, call: Call, flight: Flight) -> Steps[None]:
+def fly(components: Components, call: Call, flight: Flight) -> Steps[None]:
     """Generates the value, has it stored, and hands it to everyone who waits."""
-    with _Landing(parts, flight) as landing:
-        landing.ending = yield from _make(parts, call, flight)
+    with _Landing(components, flight) as landing:
+        landing.ending = yield from _make(components, call, flight)
         if isinstance(landing.ending, Failed):
-            parts.usage.count(call.identity.tenant, call.identity.prefix, errors=1)
-            parts.generators.of(call.identity.prefix).failed()
+            components.usage.count(call.identity.tenant, call.identity.prefix, errors=1)
+            components.generators.of(call.identity.prefix).failed()
 
 
 class _Landing:
@@ -42,8 +42,8 @@ class _Landing:
     What is being published keeps its lease: `store_access.publish` gives that up.
     """
 
-    def __init__(self, parts: Parts, flight: Flight) -> None:
-        self._parts = parts
+    def __init__(self, components: Components, flight: Flight) -> None:
+        self._components = components
         self._flight = flight
         self.ending: Ending | None = None
 
@@ -57,87 +57,89 @@ class _Landing:
         traceback: TracebackType | None,
     ) -> None:
         if error is not None and self._flight.is_behind and not isinstance(error, Exception):
-            self._parts.flights.cut_off(self._flight)
+            self._components.flights.cut_off(self._flight)
         ending = self.ending if error is None else None
-        store_access.land(self._parts, self._flight, ending or Abandoned(error))
+        store_access.land(self._components, self._flight, ending or Abandoned(error))
 
 
-def _make(parts: Parts, call: Call, flight: Flight) -> Steps[Landed | Failed]:
+def _make(components: Components, call: Call, flight: Flight) -> Steps[Landed | Failed]:
     key = call.identity.key
-    stamp = parts.tier.stamp(key)
+    stamp = components.tier.stamp(key)
     # Another flight may have landed between this caller's look at the store and its joining.
-    entry: Entry | None = yield Read(partial(store_access.read, parts, key))
-    landed = None if entry is None else landed_from(parts, call, entry)
+    entry: Entry | None = yield Read(partial(store_access.read, components, key))
+    landed = None if entry is None else landed_from(components, call, entry)
     if landed is not None:
         return landed
-    lease = yield from take_lease(parts, call, flight, unfit=entry)
+    lease = yield from take_lease(components, call, flight, unfit=entry)
     if isinstance(lease, Landed) and lease.entry is not None:
-        parts.tier.put(lease.entry, stamp)
+        components.tier.put(lease.entry, stamp)
     if isinstance(lease, Landed | Failed):
         return lease
-    stamp = parts.tier.stamp(key)
-    paid = yield from generate(parts, call)
+    stamp = components.tier.stamp(key)
+    paid = yield from generate(components, call)
     if isinstance(paid, Failed):
         return paid
-    parts.generators.of(call.identity.prefix).succeeded()
-    return (yield from _keep(parts, call, flight, paid, stamp))
+    components.generators.of(call.identity.prefix).succeeded()
+    return (yield from _keep(components, call, flight, paid, stamp))
 
 
 def generate(
-    parts: Parts, call: Call, *, timeout_s: float | None = None, is_counted: bool = True
+    components: Components, call: Call, *, timeout_s: float | None = None, is_counted: bool = True
 ) -> Steps[Paid | Failed]:
     """Calls the generator, within the policy's timeout or another, and counts what that took."""
     limit_s = call.policy.timeout if timeout_s is None else timeout_s
-    begun = parts.monotonic()
+    begun = components.monotonic()
     made: Made | Failed = yield Generate(call.identity.prefix, call.generator, limit_s)
-    seconds = parts.monotonic() - begun
+    seconds = components.monotonic() - begun
     if isinstance(made, Failed):
         return made
     value, usage = unwrapped(made.value)
     if not is_counted:
         return Paid(value, usage, seconds)
-    if parts.prices.knows_at_once(usage):
-        usage = parts.prices.priced(usage)
+    if components.prices.knows_at_once(usage):
+        usage = components.prices.priced(usage)
     else:
-        usage = yield Block(partial(parts.prices.priced, usage))
-    parts.usage.generated(call.identity, usage, seconds)
+        usage = yield Block(partial(components.prices.priced, usage))
+    components.usage.generated(call.identity, usage, seconds)
     return Paid(value, usage, seconds)
 
 
-def _keep(parts: Parts, call: Call, flight: Flight, paid: Paid, stamp: bytes) -> Steps[Landed]:
+def _keep(
+    components: Components, call: Call, flight: Flight, paid: Paid, stamp: bytes
+) -> Steps[Landed]:
     """Has a value that was made kept, if it may be, and nobody invalidated it meanwhile."""
     policy, value = call.policy, paid.value
     reason = reason_not_to_keep(value, policy.store_if, policy.cache_if)
     try:
-        made = new_entry(parts, call, paid)
+        made = new_entry(components, call, paid)
     except Exception as error:  # noqa: BLE001 - whatever it is, the value is paid for
         made = NotStorable(f"it cannot be written ({told(error)})")
     if isinstance(made, NotStorable):
-        return _refused(parts, call, paid, reason or made.kind, made.reason)
+        return _refused(components, call, paid, reason or made.kind, made.reason)
     if reason is not None:
-        return _refused(parts, call, paid, reason, reason, made)
+        return _refused(components, call, paid, reason, reason, made)
     if not call.refresh and not flight.is_void:
-        parts.tier.put(made, stamp)
+        components.tier.put(made, stamp)
     lease, flight.lease = flight.lease, None
     if lease is None:
         # Nobody could tell whether it was invalidated since, or is being made elsewhere.
-        parts.usage.not_stored(call.identity, paid.usage.model, NO_LEASE)
+        components.usage.not_stored(call.identity, paid.usage.model, NO_LEASE)
         return Landed(value, made, paid.usage, call.codec, not_stored=NO_LEASE)
     stored: Future[None] = Future()
     publish = partial(
-        store_access.publish, parts, made, flight, lease, stored, refresh=call.refresh
+        store_access.publish, components, made, flight, lease, stored, refresh=call.refresh
     )
     landed = Landed(value, made, paid.usage, call.codec)
     try:
         yield Publish(publish, stored)
     finally:
         # Whatever became of the storing, or of this flight's loop: the value is paid for.
-        parts.flights.land(flight, landed, is_being_stored=True)
+        components.flights.land(flight, landed, is_being_stored=True)
     return landed
 
 
 def _refused(
-    parts: Parts,
+    components: Components,
     call: Call,
     paid: Paid,
     reason: str,
@@ -146,20 +148,23 @@ def _refused(
 ) -> Landed:
     """What goes to its callers and is not kept; `entry` is for their copies only."""
     prefix = call.identity.prefix
-    parts.usage.not_stored(call.identity, paid.usage.model, reason)
-    parts.notices.once(("not stored", prefix, reason), "%s: a value is not kept: %s", prefix, words)
+    components.usage.not_stored(call.identity, paid.usage.model, reason)
+    components.notices.once(
+        ("not stored", prefix, reason), "%s: a value is not kept: %s", prefix, words
+    )
     return Landed(paid.value, entry, paid.usage, call.codec, not_stored=reason, is_kept=False)
 
 
-def new_entry(parts: Parts, call: Call, paid: Paid) -> Entry | NotStorable:
+def new_entry(components: Components, call: Call, paid: Paid) -> Entry | NotStorable:
     """The entry that keeps a value from now on, or why it cannot be kept."""
     encoded = call.codec.encode(paid.value)
     if isinstance(encoded, NotStorable):
         return encoded
-    if encoded.value_bytes > parts.max_value_bytes:
-        size = f"it has {encoded.value_bytes} bytes, over the max_value of {parts.max_value_bytes}"
+    limit = components.max_value_bytes
+    if encoded.value_bytes > limit:
+        size = f"it has {encoded.value_bytes} bytes, over the max_value of {limit}"
         return NotStorable(size, TOO_LARGE)
-    identity, policy, now, usage = call.identity, call.policy, parts.clock(), paid.usage
+    identity, policy, now, usage = call.identity, call.policy, components.clock(), paid.usage
     params_json, redacted = stored_params(
         identity.params_json,
         policy.store_params,

@@ -31,7 +31,7 @@ LOOK_EVERY_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Components:
     """What a lookup works with."""
 
     store: Store

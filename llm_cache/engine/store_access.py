@@ -15,84 +15,84 @@ if TYPE_CHECKING:
 
     from llm_cache.core.entry import Entry
     from llm_cache.engine._flights import Ending, Flight
-    from llm_cache.engine.steps import Parts
+    from llm_cache.engine.steps import Components
     from llm_cache.store.records import Held, Removed, Selection
 
 _log: Final = logging.getLogger("llm_cache")
 
 
-def read(parts: Parts, key: bytes) -> Entry | None:
+def read(components: Components, key: bytes) -> Entry | None:
     """The entry of a key; None also where the store is in trouble."""
-    if not parts.reads.allows_call():
+    if not components.reads.allows_call():
         return None
     try:
-        entry = parts.store.get(key)
+        entry = components.store.get(key)
     except StoreError as error:
-        parts.reads.failed()
-        _report_trouble(parts, error)
+        components.reads.failed()
+        _report_trouble(components, error)
         return None
-    parts.reads.succeeded()
+    components.reads.succeeded()
     return entry
 
 
-def stamp(parts: Parts, key: bytes) -> bytes:
+def stamp(components: Components, key: bytes) -> bytes:
     """The stamp of a key now; empty if there is none."""
     try:
-        return parts.store.stamps.reader(key)()
+        return components.store.stamps.reader(key)()
     except OSError:
         return b""
 
 
 def acquire(
-    parts: Parts, flight: Flight, unfit: Entry | None, askers: Sequence[Lease]
+    components: Components, flight: Flight, unfit: Entry | None, askers: Sequence[Lease]
 ) -> Lease | Entry | Held | None:
     """What the store's `acquire` returns, a lease as the flight's; None where it is in trouble."""
-    if not parts.writes.allows_call():
+    if not components.writes.allows_call():
         return None
     try:
         # Before the lease: an invalidation that comes after it voids that.
-        parts.store.open()
-        flight.stamp = stamp(parts, flight.identity.key)
-        got = parts.store.acquire(flight.identity, unfit=unfit, askers=askers)
+        components.store.open()
+        flight.stamp = stamp(components, flight.identity.key)
+        got = components.store.acquire(flight.identity, unfit=unfit, askers=askers)
     except StoreError as error:
-        _in_trouble(parts, error)
+        _in_trouble(components, error)
         return None
-    parts.writes.succeeded()
+    components.writes.succeeded()
     if isinstance(got, Lease):
         flight.lease = got
         if flight.future.done():
-            release(parts, flight)  # nobody waits for it any more
+            release(components, flight)  # nobody waits for it any more
     return got
 
 
-def is_held(parts: Parts, key: bytes) -> bool:
+def is_held(components: Components, key: bytes) -> bool:
     """Whether somebody else is generating; not, as far as a store in trouble can tell."""
     try:
-        return parts.store.is_held(key)
+        return components.store.is_held(key)
     except StoreError as error:
-        _report_trouble(parts, error)
+        _report_trouble(components, error)
         return False
 
 
-def release(parts: Parts, flight: Flight) -> None:
+def release(components: Components, flight: Flight) -> None:
     """Gives a flight's lease back, if it still has one."""
     lease, flight.lease = flight.lease, None
     if lease is not None:
         # Where the store cannot be told, the lease ends with its deadline.
         with suppress(StoreError):
-            parts.store.release(lease)
+            components.store.release(lease)
 
 
-def land(parts: Parts, flight: Flight, ending: Ending) -> None:
+def land(components: Components, flight: Flight, ending: Ending) -> None:
     """Hands `ending` to everyone who waits; whoever asks after that finds the lease free."""
-    release(parts, flight)
-    parts.flights.land(flight, ending)
+    release(components, flight)
+    components.flights.land(flight, ending)
     # Once more: it may just have been granted to a flight that was given up.
-    release(parts, flight)
+    release(components, flight)
 
 
 def publish(
-    parts: Parts,
+    components: Components,
     entry: Entry,
     flight: Flight,
     lease: Lease,
@@ -103,70 +103,72 @@ def publish(
     """Has an entry stored under the lease it was made under; sets `stored` when that is over."""
     was_kept, reason = False, "store trouble"
     try:
-        was_kept = parts.store.put(entry, lease=lease)
+        was_kept = components.store.put(entry, lease=lease)
         if not was_kept:
             # It was invalidated meanwhile, or another took over: theirs stands.
             reason = "invalidated"
-            parts.tier.drop(entry.key, only=entry)
+            components.tier.drop(entry.key, only=entry)
         elif refresh:
             # A fresh entry was replaced: nobody's memory may go on serving the one before.
-            parts.store.stamps.renew((entry.key,))
-        parts.writes.succeeded()
-        make_room(parts)
+            components.store.stamps.renew((entry.key,))
+        components.writes.succeeded()
+        make_room(components)
     except StoreError as error:
         if refresh:
-            parts.tier.drop(entry.key)
-        _in_trouble(parts, error)
+            components.tier.drop(entry.key)
+        _in_trouble(components, error)
     finally:
         if not was_kept:
-            parts.usage.not_stored(flight.identity, entry.model, reason)
-        parts.flights.stored(flight)
+            components.usage.not_stored(flight.identity, entry.model, reason)
+        components.flights.stored(flight)
         stored.set_result(None)
 
 
-def _in_trouble(parts: Parts, error: StoreError) -> None:
-    parts.writes.failed()
-    _report_trouble(parts, error)
+def _in_trouble(components: Components, error: StoreError) -> None:
+    components.writes.failed()
+    _report_trouble(components, error)
 
 
-def make_room(parts: Parts) -> Removed:
+def make_room(components: Components) -> Removed:
     """Keeps the store under its size limit, and counts what had to go. Raises StoreError."""
-    removed = parts.store.make_room(parts.policies.resolve, parts.clock(), dry_run=False)
-    note_evictions(parts, removed)
+    removed = components.store.make_room(
+        components.policies.resolve, components.clock(), dry_run=False
+    )
+    note_evictions(components, removed)
     return removed
 
 
-def note_evictions(parts: Parts, removed: Removed) -> None:
+def note_evictions(components: Components, removed: Removed) -> None:
     """Counts what went only because it was too much."""
     evictions = sum(group.entries for group in removed.groups if group.why == "evicted")
     if evictions:
-        parts.usage.count("", "", evictions=evictions)
+        components.usage.count("", "", evictions=evictions)
         _log.info("max_disk: %d entries were evicted", evictions)
 
 
-def _report_trouble(parts: Parts, error: StoreError) -> None:
-    parts.usage.count("", "", errors=1)
-    parts.notices.once(("store",), "the cache goes on without its store: %s", error)
+def _report_trouble(components: Components, error: StoreError) -> None:
+    components.usage.count("", "", errors=1)
+    components.notices.once(("store",), "the cache goes on without its store: %s", error)
 
 
-def remove(parts: Parts, which: Selection, *, keep: bool = False) -> Removed:
+def remove(components: Components, which: Selection, *, keep: bool = False) -> Removed:
     """Drops entries, or moves them to the trash to `keep` them; nobody serves them any more.
 
     What is being generated for them is not kept. Raises StoreError if that cannot be done.
     """
-    parts.flights.void(which.covers)
+    components.flights.void(which.covers)
     try:
-        removed = parts.store.remove(which, keep=keep)
+        removed = components.store.remove(which, keep=keep)
     except BaseException:  # some of it may be gone all the same
         with suppress(StoreError):
-            _renew_stamps(parts, which)
+            _renew_stamps(components, which)
         raise
-    _renew_stamps(parts, which)
+    _renew_stamps(components, which)
     return removed
 
 
-def _renew_stamps(parts: Parts, which: Selection) -> None:
-    stamps = parts.store.stamps  # others once the store is open
+def _renew_stamps(components: Components, which: Selection) -> None:
+    stamps = components.store.stamps  # others once the store is open
     if which.keys is None:
         stamps.renew_all()
     else:

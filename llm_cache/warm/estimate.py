@@ -14,7 +14,7 @@ from llm_cache.store.records import Selection
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from llm_cache.engine.steps import Parts
+    from llm_cache.engine.steps import Components
     from llm_cache.store.records import UsageDay
     from llm_cache.warm.plan import PlannedSet, WarmPlan
 
@@ -51,9 +51,9 @@ class Outlook:
     cost_usd: float | None
 
 
-def estimate(parts: Parts, plan: WarmPlan, *, refresh: bool) -> list[Outlook]:
+def estimate(components: Components, plan: WarmPlan, *, refresh: bool) -> list[Outlook]:
     """What making each set of a plan would take; with `refresh`, all of it."""
-    past = past_of(parts, {planned.prefix for planned in plan.sets})
+    past = past_of(components, {planned.prefix for planned in plan.sets})
     return [outlook(planned, past[planned.prefix], refresh=refresh) for planned in plan.sets]
 
 
@@ -87,14 +87,14 @@ def _seconds(planned: PlannedSet, each_s: float, to_make: int) -> float:
     return round(seconds, 3)
 
 
-def past_of(parts: Parts, prefixes: Iterable[str]) -> dict[str, Past]:
+def past_of(components: Components, prefixes: Iterable[str]) -> dict[str, Past]:
     """What a generation of each prefix took: by the counts that are kept, else by its entries."""
     days: dict[str, list[UsageDay]] = {prefix: [] for prefix in prefixes}
-    for day in sorted(parts.store.usage(), key=lambda day: day.day, reverse=True):
+    for day in sorted(components.store.usage(), key=lambda day: day.day, reverse=True):
         if day.prefix in days and day.usage.generations:
             days[day.prefix].append(day)
     return {
-        prefix: _by_counts(parts, some) if some else _by_entries(parts, prefix)
+        prefix: _by_counts(components, some) if some else _by_entries(components, prefix)
         for prefix, some in days.items()
     }
 
@@ -110,7 +110,7 @@ class _Sums:
     priced: int = 0
 
 
-def _by_counts(parts: Parts, days: Iterable[UsageDay]) -> Past:
+def _by_counts(components: Components, days: Iterable[UsageDay]) -> Past:
     """By the latest days that have enough generations together, newest first."""
     sums, models = _Sums(), dict[str, int]()
     for day in days:
@@ -121,7 +121,7 @@ def _by_counts(parts: Parts, days: Iterable[UsageDay]) -> Past:
         sums.seconds += usage.generation_seconds
         usd, priced = usage.cost_usd, usage.generations - usage.unpriced
         if not priced:
-            usd, priced = _priced(parts, day)
+            usd, priced = _priced(components, day)
         sums.usd += usd
         sums.priced += priced
         if sums.generations >= LOOK_AT:
@@ -129,7 +129,7 @@ def _by_counts(parts: Parts, days: Iterable[UsageDay]) -> Past:
     return _past(sums, models)
 
 
-def _priced(parts: Parts, day: UsageDay) -> tuple[float, int]:
+def _priced(components: Components, day: UsageDay) -> tuple[float, int]:
     """What generations of unknown cost would cost by the prices of now; of how many."""
     usage = day.usage
     if not usage.output_tokens:
@@ -137,14 +137,14 @@ def _priced(parts: Parts, day: UsageDay) -> tuple[float, int]:
     tokens = Usage(
         model=day.model or None, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens
     )
-    usd = parts.prices.priced(tokens).cost_usd
+    usd = components.prices.priced(tokens).cost_usd
     return (0.0, 0) if usd is None else (usd, usage.generations)
 
 
-def _by_entries(parts: Parts, prefix: str) -> Past:
+def _by_entries(components: Components, prefix: str) -> Past:
     """By the newest entries."""
     sums, models = _Sums(), dict[str, int]()
-    for info in islice(parts.store.select(Selection(prefix=prefix), limit=LOOK_AT), LOOK_AT):
+    for info in islice(components.store.select(Selection(prefix=prefix), limit=LOOK_AT), LOOK_AT):
         sums.generations += 1
         if info.model:
             models[info.model] = models.get(info.model, 0) + 1

@@ -201,8 +201,8 @@ def _item(engine: Engine, binding: Binding, arguments: Mapping[str, Any]) -> War
     identity = binding.identity((), arguments, policy, scope.tenant)
     generator = partial(binding.function, **arguments)
     call = Call.of(identity, generator, policy, binding.codec_of_call((), arguments))
-    entry: Entry | None = engine.parts.store.get(identity.key)
-    now = engine.parts.clock()
+    entry: Entry | None = engine.components.store.get(identity.key)
+    now = engine.components.clock()
     state = Freshness.MISSING if entry is None else judge(entry, policy, now)
     return WarmItem(dict(arguments), call, state, is_there=entry is not None)
 

@@ -201,7 +201,7 @@ class Warming:
         What `on_event` raises does: no further call is made, and it is raised here once those under
         way are over, for which it waits a minute at most.
         """
-        begun, self._begun_at = self._pace.monotonic(), self._engine.parts.clock()
+        begun, self._begun_at = self._pace.monotonic(), self._engine.components.clock()
         try:
             await self._run_sets()
         except BaseExceptionGroup as errors:
@@ -215,12 +215,12 @@ class Warming:
 
     def take_in_landed(self, within_s: float) -> None:
         """Counts what was under way when the run was interrupted and is stored within a moment."""
-        parts = self._engine.parts
+        components = self._engine.components
         self.report.stopped = Stopped.INTERRUPTED
-        parts.flights.wait_until_stored(within_s)
+        components.flights.wait_until_stored(within_s)
         for one in self.report.sets:
             for item in list(one.under_way.values()):
-                entry = parts.store.get(item.call.identity.key)
+                entry = components.store.get(item.call.identity.key)
                 if entry is not None and entry.created_at >= self._begun_at:
                     one.count_made(item, entry.cost_usd)
 
@@ -238,7 +238,10 @@ class Warming:
 
     def _wait_for_calls(self) -> None:
         """They are paid for: what they make is stored, though nobody here takes it any more."""
-        flights, keys = self._engine.parts.flights, {i.call.identity.key for i in self._plan.items}
+        flights, keys = (
+            self._engine.components.flights,
+            {i.call.identity.key for i in self._plan.items},
+        )
         gives_up_at = time.monotonic() + LANDS_WITHIN_S
         for flight in flights.under_way():
             if flight.identity.key in keys:
@@ -333,8 +336,8 @@ class Warming:
             why = answer.not_stored or "the log says why"
             msg = f"{item.prefix}: the value was made but cannot be kept: {why}"
             raise StoreError(msg)
-        self._engine.parts.flights.wait_until_stored(KEPT_WITHIN_S, key)
-        if self._engine.parts.store.get(key) is None:
+        self._engine.components.flights.wait_until_stored(KEPT_WITHIN_S, key)
+        if self._engine.components.store.get(key) is None:
             msg = f"{item.prefix}: the value was made but the store did not keep it"
             raise StoreError(msg)
 

@@ -48,13 +48,13 @@ def test_every_outcome_is_told(look_up, cache, clock):
     assert made.entry.params == {"n": 1}
     for _ in range(2):
         assert look_up(policy=POLICY).outcome is Outcome.HIT
-    cache._engine.parts.tier.clear()
+    cache._engine.components.tier.clear()
     hit = look_up(policy=POLICY)
     assert (hit.value, hit.outcome, hit.entry.key) == ("text", "hit", made.entry.key)
     clock.now += 1.5 * 3600
     stale = look_up(fails, policy=POLICY)
     assert (stale.value, stale.outcome) == ("text", "stale")
-    assert cache._engine.parts.flights.wait_until_stored(GUARD_S)
+    assert cache._engine.components.flights.wait_until_stored(GUARD_S)
     clock.now += 3600
     fallback = look_up(fails, policy=POLICY)
     assert (fallback.value, fallback.outcome) == ("text", "fallback")
@@ -91,7 +91,7 @@ def test_a_disabled_cache_is_bypassed(tmp_path):
 
 async def test_tasks_that_waited_are_told(cache):
     """Of many that ask at once, one made it."""
-    cache._engine.parts.store.open()
+    cache._engine.components.store.open()
     go = asyncio.Event()
 
     async def generate():

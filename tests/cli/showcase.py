@@ -147,13 +147,13 @@ def _keep(
     hits: int,
 ) -> None:
     """Keeps a text as if generating it had taken so long, and it had been used so often."""
-    parts = cache._engine.parts
+    components = cache._engine.components
     call = cache._engine.call(prefix, lambda: None, None, params, {}, UNTYPED)
-    entry = new_entry(parts, call, Paid(text, parts.prices.priced(usage), seconds))
+    entry = new_entry(components, call, Paid(text, components.prices.priced(usage), seconds))
     assert isinstance(entry, Entry)
-    parts.store.put(entry)
+    components.store.put(entry)
     if hits:
-        parts.store.add_usage([], [EntryUse(entry.key, hits, time.time() - 190.0)])
+        components.store.add_usage([], [EntryUse(entry.key, hits, time.time() - 190.0)])
 
 
 def _use(cache: LLMCache, now: float) -> None:
@@ -179,7 +179,7 @@ def _use(cache: LLMCache, now: float) -> None:
                 saved_output_tokens=per_day * 1200,
             )
             days.append(UsageDay(day, "", prefix, "gpt-5-mini", counts))
-    cache._engine.parts.store.add_usage(days, [])
+    cache._engine.components.store.add_usage(days, [])
 
 
 SCREENS = {

@@ -40,7 +40,7 @@ def exported(cli, here) -> Path:
 def everything(directory: Path) -> dict[bytes, Entry]:
     """Every entry of a cache with its value, by key."""
     with LLMCache(directory) as cache:
-        return {info.key: cache._engine.parts.store.get(info.key) for info in cache.entries()}
+        return {info.key: cache._engine.components.store.get(info.key) for info in cache.entries()}
 
 
 def prefixes(file: Path | str) -> list[str]:
@@ -88,7 +88,7 @@ def test_export_of_entries_of_one_instant_is_in_the_order_of_keys(cli, lessons):
         (info,) = cache.entries("many")
         (entry,) = cache.find(info.id)
         keys = [bytes([number]) * 32 for number in (3, 1, 2)]
-        cache._engine.parts.store.merge([replace(entry, key=key, request=key) for key in keys])
+        cache._engine.components.store.merge([replace(entry, key=key, request=key) for key in keys])
         cache.invalidate_entries([entry.key])
     found = [json.loads(line)["key"][:2] for line in cli("export", "-p", "many").out.splitlines()]
     assert found == ["01", "02", "03"]
@@ -234,7 +234,7 @@ def hostile(lessons) -> None:
         (info,) = cache.entries("evil")
         (entry,) = cache.find(info.id)
         model = EVIL.replace("\0", "")
-        cache._engine.parts.store.put(replace(entry, model=model))
+        cache._engine.components.store.put(replace(entry, model=model))
 
 
 def test_export_is_harmless_to_look_at(screen, cli, hostile, here):
@@ -260,7 +260,7 @@ def test_entry_that_cannot_be_read_is_told(cli, lessons):
     """It is named, the others are written; exit 1."""
     with LLMCache(lessons.directory) as cache:
         (entry,) = cache.find(lessons.page)
-        cache._engine.parts.store.put(replace(entry, encoding="json3"))
+        cache._engine.components.store.put(replace(entry, encoding="json3"))
     shown = cli("export")
     assert (shown.code, len(shown.out.splitlines())) == (1, 4)
     assert shown.err == (
@@ -314,7 +314,7 @@ def test_import_keeps_the_newer(cli, lessons, exported):
         problem = {"operation": "addition", "context_type": "sports"}
         cache.put("word_problem", "newer", params=problem)
         (old,) = cache.find(lessons.old_page)
-        cache._engine.parts.store.put(replace(old, created_at=old.created_at - 1))
+        cache._engine.components.store.put(replace(old, created_at=old.created_at - 1))
         cache.invalidate_entries([cache.find(lessons.page)[0].key])
     shown = cli("import", exported)
     assert shown.err == (

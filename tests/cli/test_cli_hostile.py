@@ -30,7 +30,7 @@ def hostile(lessons):
         (entry,) = cache.find(info.id)
         cache.invalidate_prefix("evil")
         tampered = replace(entry, prefix=EVIL, model=EVIL, version=EVIL, tenant=EVIL)
-        cache._engine.parts.store.put(tampered)
+        cache._engine.components.store.put(tampered)
     return info.id
 
 
@@ -211,7 +211,7 @@ def hostile_place(lessons, here: Path, hostile) -> Ids:
         (entry,) = cache.find(removed.id)
         tampered = replace(entry, prefix=EVIL, model=EVIL, version=EVIL, tenant=EVIL)
         cache.invalidate_prefix("gone")
-        cache._engine.parts.store.put(tampered)
+        cache._engine.components.store.put(tampered)
         cache.invalidate_entries([entry.key], keep=True)
         cache.put("honest", EVIL, params={"a" + NO_NUL: EVIL, "b": [EVIL]})
     connection = apsw.Connection(str(lessons.directory / "cache.db"))

@@ -36,7 +36,7 @@ def trashed(directory: Path) -> int:
 def paid(lessons) -> str:
     """An entry of which it is known what it cost."""
     with LLMCache(lessons.directory) as cache:
-        now = cache._engine.parts.clock()
+        now = cache._engine.components.clock()
         entry = an_entry("paid", created_at=now - 5, generation_seconds=12.0, cost_usd=0.5)
         cache._engine.merge([entry])
     return entry.id

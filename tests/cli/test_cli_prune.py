@@ -76,7 +76,7 @@ def many(lessons):
         add_to_totals(connection, "", "many", MANY, size, some.value_bytes * MANY)
 
     with LLMCache(lessons.directory) as cache:
-        cache._engine.parts.store._writer.submit(fill).result(60)
+        cache._engine.components.store._writer.submit(fill).result(60)
     return lessons
 
 

@@ -72,7 +72,7 @@ def test_direction_can_be_said(cli, lessons, by):
     """`:asc` and `:desc` are each other's reverse where no two are the same."""
     with LLMCache(lessons.directory) as cache:
         cache.clear_all()
-        now = cache._engine.parts.clock()
+        now = cache._engine.components.clock()
         aged = (replace(e, created_at=e.created_at - T0 + now - 5) for e in ENTRIES.values())
         cache._engine.merge(aged)
     up, down, plain = (cli("ls", "-q", "--sort", f"{by}{way}").out for way in (":asc", ":desc", ""))

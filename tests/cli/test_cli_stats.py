@@ -55,7 +55,7 @@ def cache(tmp_path):
 
 def count(cache: LLMCache, *days: UsageDay) -> None:
     """Has a cache count so."""
-    cache._engine.parts.store.add_usage(days, [])
+    cache._engine.components.store.add_usage(days, [])
 
 
 def picture(
@@ -63,16 +63,16 @@ def picture(
 ) -> str:
     """What a terminal shows of the figures of a cache."""
     screen = screen_of(columns, encoding=encoding)
-    draw(screen, breakdown(cache._engine.parts, cache.config, None, since=since), by=by)
+    draw(screen, breakdown(cache._engine.components, cache.config, None, since=since), by=by)
     return shown_on(screen)
 
 
 def advised(cache: LLMCache, **flags) -> list[tuple[str, str]]:
     """What is advised about a cache."""
-    parts = cache._engine.parts
-    stats = breakdown(parts, cache.config, None)
+    components = cache._engine.components
+    stats = breakdown(components, cache.config, None)
     given = {"by": "prefix", "since": None, "has_sets": False, **flags}
-    return [tuple(each) for each in advice(stats, upkeep(parts, None), **given)]
+    return [tuple(each) for each in advice(stats, upkeep(components, None), **given)]
 
 
 # What a terminal shows.
@@ -226,7 +226,7 @@ def test_since_takes_a_day_whole(cli, lessons):
     with LLMCache(lessons.directory) as cache:
         count(cache, a_day(3, hits=5), a_day(4, hits=50))
         refused = [Refusals(ago(back), "", "a", "too large", 1 + back) for back in (3, 4)]
-        cache._engine.parts.store.add_usage([], [], refused)
+        cache._engine.components.store.add_usage([], [], refused)
     document = json.loads(cli("stats", "--json", "--since", ago(3)).out)
     assert document["prefixes"]["a"]["hits"] == 5
     assert document["total"]["not_stored_because"] == {"too large": 4}
@@ -347,7 +347,7 @@ def test_an_entry_that_was_hit_is_told_no_more(lessons):
     """Only those that never were are counted."""
     with LLMCache(lessons.directory) as cache:
         key = next(e.key for e in cache.entries("intro_page") if not e.hits)
-        cache._engine.parts.store.add_usage([], [EntryUse(key, 1, time.time())])
+        cache._engine.components.store.add_usage([], [EntryUse(key, 1, time.time())])
         assert "intro_page: 1 entry never hit" in dict(advised(cache))
 
 
@@ -445,13 +445,13 @@ def test_no_more_is_looked_at_than_is_quick(cache):
         def __getattr__(self, name):
             def call(*args, look_at=None, **kwargs):
                 asked.append((name, look_at if look_at is not None else args[-1:]))
-                found = getattr(cache._engine.parts.store, name)
+                found = getattr(cache._engine.components.store, name)
                 return found(*args, **kwargs) if look_at is None else found(*args, look_at=look_at)
 
             return call
 
-    parts = cache._engine.parts
-    upkeep(replace(parts, store=Looking()), None)
+    components = cache._engine.components
+    upkeep(replace(components, store=Looking()), None)
     assert ("expired", LOOK_AT) in asked
     assert ("unused", (LOOK_AT,)) in asked
 
@@ -547,7 +547,9 @@ def test_json_has_models_and_days(cli, lessons):
     """The same counts, but for sizes; a day is an ISO date."""
     with LLMCache(lessons.directory) as cache:
         count(cache, a_day(2, model="big", hits=3, misses=1, saved_usd=0.5))
-        cache._engine.parts.store.add_usage([], [], [Refusals(ago(2), "", "a", "too large", 4)])
+        cache._engine.components.store.add_usage(
+            [], [], [Refusals(ago(2), "", "a", "too large", 4)]
+        )
     document = json.loads(cli("stats", "--json", "--by", "day").out)
     big, day = document["models"]["big"], document["days"][ago(2)]
     assert (big["hits"], big["saved_usd"], big["hit_rate"]) == (3, 0.5, 0.75)

@@ -61,7 +61,7 @@ def fates(importer: Importer) -> tuple[int, int, int, int]:
 
 def everything(cache: LLMCache) -> dict[bytes, Entry]:
     """Every entry with its value, by key."""
-    return {info.key: cache._engine.parts.store.get(info.key) for info in cache.entries()}
+    return {info.key: cache._engine.components.store.get(info.key) for info in cache.entries()}
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
@@ -88,7 +88,10 @@ def test_export_clear_import_gives_the_same_cache(made):
         assert everything(cache) == before
         for params, _, _, tenant in made:
             with cache.tenant(tenant):
-                assert cache._engine.parts.store.get(sample(params, tenant=tenant).key) is not None
+                assert (
+                    cache._engine.components.store.get(sample(params, tenant=tenant).key)
+                    is not None
+                )
 
 
 def test_lookup_hits_what_was_imported(cache):

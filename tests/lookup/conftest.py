@@ -16,7 +16,7 @@ def cache(tmp_path):
     """A cache in a fresh directory."""
     with LLMCache(tmp_path / "cache") as cache:
         # Open, so that a task comes to wait for a flight in its very first step.
-        cache._engine.parts.store.open()
+        cache._engine.components.store.open()
         yield cache
 
 

@@ -30,7 +30,7 @@ def test_every_answer_of_a_burst_is_stored(directory):
         assert len(ask_all(cache, 2000)) == 2000
         assert cache.get_stats()["file_entries"] == 2000
         assert cache.get_stats()["total"]["not_stored"] == 0
-        assert cache._engine.parts.writes.opened == 0
+        assert cache._engine.components.writes.opened == 0
 
 
 @pytest.mark.stress
@@ -46,10 +46,10 @@ def test_no_answer_of_ten_bursts_is_lost(tmp_path):
 
 async def test_what_is_on_its_way_to_the_store_is_waited_for_on_its_own_loop(cache):
     """It does not need the loop any more: closing there, too, lets it be stored."""
-    flights, go = cache._engine.parts.flights, threading.Event()
+    flights, go = cache._engine.components.flights, threading.Event()
 
     def generate():
-        cache._engine.parts.store._writer.submit(lambda _: go.wait(GUARD_S))
+        cache._engine.components.store._writer.submit(lambda _: go.wait(GUARD_S))
         return "text"
 
     assert await cache.get_or_generate("p", generate) == "text"

@@ -40,7 +40,7 @@ async def test_when_all_are_cancelled_the_value_still_lands(cache, gate):
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     gate.open()
-    assert await asyncio.to_thread(cache._engine.parts.flights.wait_until_stored, 10.0)
+    assert await asyncio.to_thread(cache._engine.components.flights.wait_until_stored, 10.0)
     assert (await cache.aio.peek("p")).value == "text"
     assert await cache.get_or_generate("p", gate.generate) == "text"
     assert gate.calls == 1

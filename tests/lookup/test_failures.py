@@ -118,7 +118,7 @@ async def test_a_store_that_fails_costs_nobody_the_value(cache, monkeypatch, cap
         message = "the disk is on fire"
         raise StoreError(message)
 
-    store = cache._engine.parts.store
+    store = cache._engine.components.store
     monkeypatch.setattr(store, "get", fail)
     monkeypatch.setattr(store, "put", fail)
     with caplog.at_level(logging.WARNING, "llm_cache"):
@@ -133,7 +133,7 @@ async def test_a_store_that_fails_costs_nobody_the_value(cache, monkeypatch, cap
 
 async def test_a_store_that_hangs_holds_nobody_up(cache, monkeypatch, gate):
     """A caller waits for the acknowledgement a moment only."""
-    store = cache._engine.parts.store
+    store = cache._engine.components.store
     put = store.put
 
     def slow_put(entry, *, lease):
@@ -145,7 +145,7 @@ async def test_a_store_that_hangs_holds_nobody_up(cache, monkeypatch, gate):
         assert await cache.get_or_generate("p", lambda: "text") == "text"
         assert await cache.get_or_generate("p", lambda: "another") == "text"
     gate.open()
-    assert await asyncio.to_thread(cache._engine.parts.flights.wait_until_stored, 10.0)
+    assert await asyncio.to_thread(cache._engine.components.flights.wait_until_stored, 10.0)
     assert cache.peek("p").value == "text"
 
 

@@ -78,7 +78,7 @@ def test_without_any_thread_a_plain_call_is_answered_and_stored(directory, no_th
     with LLMCache(directory) as cache:
         assert cache.get_or_generate_sync("p", lambda: "made", policy=policy, n=1) == "made"
         assert cache.peek("p", n=1).value == "made"
-        assert not cache._engine.parts.store.leases.is_holding
+        assert not cache._engine.components.store.leases.is_holding
         assert cache.get_stats()["misses"] == 1
 
 
@@ -87,7 +87,7 @@ def test_without_any_thread_an_async_call_is_answered_and_stored(directory, no_t
     with LLMCache(directory) as cache:
         assert asyncio.run(cache.get_or_generate("p", lambda: "made", n=1)) == "made"
         assert cache.peek("p", n=1).value == "made"
-        assert not cache._engine.parts.store.leases.is_holding
+        assert not cache._engine.components.store.leases.is_holding
 
 
 def test_without_any_thread_warming_makes_what_is_missing(directory, no_threads):

@@ -37,7 +37,7 @@ def clock():
 def cache(tmp_path, clock):
     """A cache whose clocks stand still."""
     with LLMCache(tmp_path / "cache", clock=clock) as cache:
-        cache._engine.parts.generators._monotonic = clock
+        cache._engine.components.generators._monotonic = clock
         yield cache
 
 
@@ -60,7 +60,7 @@ def ask(cache):
 
         async def main():
             value = await cache.get_or_generate("p", generate, policy=policy, n=key)
-            under_way = [f.task for f in cache._engine.parts.flights.under_way() if f.task]
+            under_way = [f.task for f in cache._engine.components.flights.under_way() if f.task]
             await asyncio.gather(*under_way)
             return value
 
@@ -71,7 +71,7 @@ def ask(cache):
 
 def settled(cache):
     """Waits for what is made behind."""
-    assert cache._engine.parts.flights.wait_until_stored(GUARD_S)
+    assert cache._engine.components.flights.wait_until_stored(GUARD_S)
 
 
 @pytest.mark.parametrize("how", ["sync", "async"])
@@ -127,7 +127,7 @@ def test_a_stale_hit_needs_no_thread(cache, clock, ask, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", fails)
         assert ask() == "made 1"
-    assert cache._engine.parts.flights.under_way() == []
+    assert cache._engine.components.flights.under_way() == []
 
 
 def run_and_close(coroutine, cache):
@@ -147,7 +147,7 @@ def run_and_leave(coroutine, cache):
     """A loop that just stands still, with what it had begun."""
     loop = Loop()
     loop.answer = loop.run_until_complete(coroutine)
-    for flight in cache._engine.parts.flights.under_way():
+    for flight in cache._engine.components.flights.under_way():
         flight.task._log_destroy_pending = False
     return loop
 
@@ -180,7 +180,7 @@ def test_a_refresh_whose_event_loop_stands_still_is_begun_again(cache, clock):
 
     cache.put("p", "old")
     clock.now += 1.5 * HOUR_S
-    flights = cache._engine.parts.flights
+    flights = cache._engine.components.flights
     flights._monotonic = Clock()
     left = []
     for _ in range(4):
@@ -202,7 +202,7 @@ async def test_of_many_stale_hits_one_makes_it_anew(cache, clock, gate, until):
         assert await asyncio.gather(*calls) == ["old"] * 100
         await gate.began()
         gate.open()
-        await until(lambda: not cache._engine.parts.flights.under_way())
+        await until(lambda: not cache._engine.components.flights.under_way())
         assert await cache.get_or_generate("p", gate.generate, policy=policy) == "text"
     assert gate.calls == 1
 

@@ -162,7 +162,7 @@ async def test_who_joins_with_the_same_type_shares_the_flight(cache, gate):
 
 def test_what_a_gate_refused_is_joined_by_nobody(cache):
     """A flight that is over for the store is closed to joining by then."""
-    flights = cache._engine.parts.flights
+    flights = cache._engine.components.flights
     over = flights._is_over
     joinable = []
 

@@ -45,7 +45,10 @@ def test_a_waiter_takes_over_from_a_loop_that_was_closed(cache, gate, in_thread)
         task = loop.create_task(cache.get_or_generate("p", gate.generate))
         loop.run_until_complete(gate.began())
         assert joined.wait(10)
-        for left in (task, *(flight.task for flight in cache._engine.parts.flights.under_way())):
+        for left in (
+            task,
+            *(flight.task for flight in cache._engine.components.flights.under_way()),
+        ):
             left._log_destroy_pending = False
         loop.close()
 
@@ -144,7 +147,7 @@ def test_an_interrupt_in_a_plain_generator_is_its_callers(cache):
 
     with pytest.raises(KeyboardInterrupt):
         cache.get_or_generate_sync("p", interrupted)
-    assert cache._engine.parts.flights.under_way() == []
+    assert cache._engine.components.flights.under_way() == []
     assert cache.get_or_generate_sync("p", lambda: "text") == "text"
 
 
@@ -175,7 +178,7 @@ def test_another_event_loop_than_asyncios_is_one_clear_error(cache):
         by_hand(cache.get_or_generate("p", generate))
     with pytest.raises(EventLoopError, match="run by asyncio"):
         by_hand(cache.aio.prune())
-    assert cache._engine.parts.flights.under_way() == []
+    assert cache._engine.components.flights.under_way() == []
     assert asyncio.run(cache.get_or_generate("p", generate)) == "text"
     assert by_hand(cache.get_or_generate("p", generate)) == "text"
 

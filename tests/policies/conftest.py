@@ -56,12 +56,12 @@ class Asker:
     def _to_the_end(self, asked):
         if not self._is_async:
             value = asked
-            assert self.cache._engine.parts.flights.wait_until_stored(GUARD_S)
+            assert self.cache._engine.components.flights.wait_until_stored(GUARD_S)
             return value
 
         async def main():
             value = await asked
-            flights = self.cache._engine.parts.flights.under_way()
+            flights = self.cache._engine.components.flights.under_way()
             await asyncio.gather(*(flight.task for flight in flights if flight.task))
             return value
 

@@ -63,7 +63,7 @@ def told(events, caplog):
 
 def settled(cache):
     """Waits for what is made behind."""
-    assert cache._engine.parts.flights.wait_until_stored(GUARD_S)
+    assert cache._engine.components.flights.wait_until_stored(GUARD_S)
 
 
 def test_every_outcome_is_told_once(heard, clock, get, told):
@@ -77,7 +77,7 @@ def test_every_outcome_is_told_once(heard, clock, get, told):
     ask()
     ask()
     assert told() == [(Outcome.HIT, Reason.FRESH)] * 2
-    heard._engine.parts.tier.clear()
+    heard._engine.components.tier.clear()
     ask()
     assert told() == [(Outcome.HIT, Reason.FRESH)]
     clock.now = T0 + 1.5 * HOUR_S
@@ -140,7 +140,7 @@ def test_a_miss_in_replay_is_told(heard, get, told, events):
 
 async def test_who_waited_is_told(heard, told):
     """Of many that ask at once each has an event, and one of them missed."""
-    heard._engine.parts.store.open()
+    heard._engine.components.store.open()
     go = asyncio.Event()
 
     async def generate():
@@ -160,7 +160,7 @@ async def test_who_waited_is_told(heard, told):
 
 async def test_of_those_who_waited_for_an_error_each_is_told(heard, events):
     """An error for everyone who got it."""
-    heard._engine.parts.store.open()
+    heard._engine.components.store.open()
     go = asyncio.Event()
 
     async def generate():

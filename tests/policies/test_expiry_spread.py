@@ -62,7 +62,7 @@ def test_everybody_agrees_at_every_instant(spread, make_cache, clock):
         fresh = fresh_by_judge(spread)
         if clock.now == T0:
             assert fresh == set(KEYS)
-        other._engine.parts.tier.clear()
+        other._engine.components.tier.clear()
         assert {n for n in KEYS if answers(spread, n) == "old"} == fresh
         assert {n for n in KEYS if answers(other, n) == "old"} == fresh
         assert {n for n in KEYS if spread.peek("p", n=n)} == fresh

@@ -121,7 +121,7 @@ def test_an_answer_object_that_cannot_be_stored_is_told_by_its_gate(cache, way, 
 
 async def test_tasks_that_waited_get_what_was_refused(cache):
     """Each its own copy, from one generation, and each is told why it was not kept."""
-    cache._engine.parts.store.open()
+    cache._engine.components.store.open()
     go = asyncio.Event()
     calls = []
 
@@ -189,7 +189,7 @@ def test_a_refused_refresh_leaves_the_old_entry(cache, way, asker, by):
         with cache.mode("refresh"):
             assert asker.ask() == ""
     assert asker.ask() == "good"
-    cache._engine.parts.tier.clear()
+    cache._engine.components.tier.clear()
     assert asker.ask() == "good"
     assert asker.made == 2
 

@@ -46,7 +46,7 @@ def provider():
 def cache(make_cache, clock):
     """A cache with ten entries that have just expired; its circuits go by the same clock."""
     cache = make_cache()
-    cache._engine.parts.generators._monotonic = clock
+    cache._engine.components.generators._monotonic = clock
     for n in range(KEYS):
         cache.put("p", "old", n=n)
     clock.now += HOUR_S
@@ -60,7 +60,7 @@ async def crowd(cache, provider, policy):
             cache.lookup("p", provider.generate, policy=policy, n=n % KEYS) for n in range(CALLERS)
         )
         results = await asyncio.gather(*asked)
-        flights = cache._engine.parts.flights.under_way()
+        flights = cache._engine.components.flights.under_way()
         await asyncio.gather(*(flight.task for flight in flights if flight.task))
     return results
 

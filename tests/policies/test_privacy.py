@@ -73,7 +73,7 @@ def test_a_policy_says_how_much_is_kept(load_cache, get, source, how, expected):
     assert get(cache, "p", lambda: "text", **ask) == "text"
     assert shown(cache) == expected
     assert next(cache.entries()).redacted
-    cache._engine.parts.tier.clear()
+    cache._engine.components.tier.clear()
     assert get(cache, "p", lambda: "new", **ask) == "text"
 
 
@@ -287,7 +287,7 @@ def test_no_secret_is_left_by_what_succeeds(
     for hours in (1.5, 1.5):
         clock.now += hours * 3600
         get(cache, "p", lambda: "text", **ask)
-        assert cache._engine.parts.flights.wait_until_stored(20)
+        assert cache._engine.components.flights.wait_until_stored(20)
     gate = CachePolicy(store_if=["not_empty"]).over(policy)
     get(cache, "p", lambda: "", policy=gate, params={**params(), "n": 2})
     get(cache, "p", object, policy=policy, params={**params(), "n": 3})
@@ -337,7 +337,7 @@ def test_no_secret_is_left_by_what_fails(
     clock.now += 1.5 * 3600
     for _ in range(5):
         assert ask(fails, n=1) is None
-        assert cache._engine.parts.flights.wait_until_stored(20)
+        assert cache._engine.components.flights.wait_until_stored(20)
     clock.now += 3600
     assert ask(fails, n=1) is None
     collected.append(repr([(e.key, e.outcome, e.reason, e.error) for e in events]))
@@ -446,7 +446,7 @@ def test_nothing_of_ours_shows_a_secret_as_its_text(cache, collected, policy, pa
         return "text"
 
     plan = cache.warm_plan({page: [params()]})
-    flight, _ = cache._engine.parts.flights.join(
+    flight, _ = cache._engine.components.flights.join(
         call.identity, None, None, refresh=False, stamp=b""
     )
     ours = [
@@ -464,13 +464,13 @@ def test_nothing_of_ours_shows_a_secret_as_its_text(cache, collected, policy, pa
         plan.items[0],
         plan.items[0].call,
         flight,
-        cache._engine.parts.flights.under_way(),
+        cache._engine.components.flights.under_way(),
         cache,
         cache.config,
     ]
     for each in ours:
         collected += [repr(each), str(each), f"{each}"]
-    cache._engine.parts.flights.land(flight, Abandoned(None))
+    cache._engine.components.flights.land(flight, Abandoned(None))
 
 
 async def test_warming_tells_no_secret(cache, collected):

@@ -47,7 +47,7 @@ WAYS = pytest.mark.parametrize("make", [make_by_decorator, make_by_call, make_by
 
 def left(cache):
     """How many entries there are."""
-    return sum(total.entries for total in cache._engine.parts.store.totals())
+    return sum(total.entries for total in cache._engine.components.store.totals())
 
 
 @WAYS
@@ -76,7 +76,7 @@ def test_a_later_request_that_says_nothing_serves_it_as_long(make_cache, clock, 
     cache = make_cache()
     result = cache.lookup_sync("p", lambda: "anew", n=1)
     assert (result.value, result.outcome) == ("page 1", "stale")
-    assert cache._engine.parts.flights.wait_until_stored(20.0)
+    assert cache._engine.components.flights.wait_until_stored(20.0)
 
 
 @WAYS
@@ -176,7 +176,7 @@ def test_an_export_remembers(make_cache, tmp_path):
     cache = make_cache()
     make_by_call(cache, CachePolicy(grace="forever", ttl_jitter=0.25))
     lines = to_line(cache.peek("p", n=1)).encode()
-    with LLMCache(tmp_path / "other", clock=cache._engine.parts.clock) as other:
+    with LLMCache(tmp_path / "other", clock=cache._engine.components.clock) as other:
         assert list(Importer(other, trust=False, dry_run=False).take([lines])) == []
         [entry] = other.entries()
     assert entry.remembered == Remembered(call_ttl_jitter=0.25, call_grace=math.inf)
@@ -188,10 +188,12 @@ def test_damage_in_what_is_remembered_is_seen(make_cache, changed):
     cache = make_cache()
     for policy in (POLICY, CachePolicy(ttl="1h")):
         make_by_call(cache, policy)
-        cache._engine.parts.tier.clear()
+        cache._engine.components.tier.clear()
         write = f"UPDATE entries SET {changed} = ifnull({changed}, 0) + 1"
-        cache._engine.parts.store._write("write to", lambda c, sql=write: c.execute(sql).fetchall())
-        assert cache._engine.parts.store.get(next(cache.entries()).key) is None
+        cache._engine.components.store._write(
+            "write to", lambda c, sql=write: c.execute(sql).fetchall()
+        )
+        assert cache._engine.components.store.get(next(cache.entries()).key) is None
         cache.clear_all()
 
 

@@ -124,7 +124,7 @@ async def test_tasks_inherit_the_tenant(cache):
 async def test_many_tasks_of_many_tenants_get_their_own(cache):
     """Each in a block of its own, all at once, each of them several times."""
     tenants = [f"tenant {n}" for n in range(20)]
-    cache._engine.parts.store.open()
+    cache._engine.components.store.open()
 
     @cached_llm_call("q", cache=cache)
     async def decorated(whose):
@@ -314,7 +314,7 @@ def test_not_the_memory_tier_and_not_the_store(acmes):
     with acmes.tenant("globex"):
         assert acmes.peek("p", **ask) is None
         assert acmes.get_or_generate_sync("p", lambda: "globex's", **ask) == "globex's"
-        acmes._engine.parts.tier.clear()
+        acmes._engine.components.tier.clear()
         assert acmes.get_or_generate_sync("p", never, **ask) == "globex's"
     with acmes.tenant("acme"):
         assert acmes.get_or_generate_sync("p", never, **ask) == SECRET
@@ -363,7 +363,7 @@ def test_not_when_more_tenants_come_than_are_remembered(cache, monkeypatch):
 
 async def test_not_a_flight_that_is_under_way(cache):
     """Two tenants that ask for the same at once are two generations."""
-    cache._engine.parts.store.open()
+    cache._engine.components.store.open()
     both_generate = asyncio.Barrier(2)
 
     async def ask(tenant):
@@ -509,7 +509,7 @@ def test_nothing_of_another_is_dropped(acmes, drop):
 )
 async def test_no_generation_of_another_is_voided(cache, drop):
     """What acme has under way is kept, and generated once, whatever globex drops meanwhile."""
-    cache._engine.parts.store.open()
+    cache._engine.components.store.open()
     begun, go = asyncio.Event(), asyncio.Event()
 
     async def generate():
@@ -521,7 +521,7 @@ async def test_no_generation_of_another_is_voided(cache, drop):
         with cache.tenant("acme"):
             first = asyncio.create_task(cache.lookup("p", generate))
         await begun.wait()
-        key = cache._engine.parts.flights.under_way()[0].identity.key
+        key = cache._engine.components.flights.under_way()[0].identity.key
         with cache.tenant("globex"):
             drop(cache, key)
         with cache.tenant("acme"):
@@ -532,7 +532,7 @@ async def test_no_generation_of_another_is_voided(cache, drop):
         # Joined; or, where its look-up took until the value was stored, found as it was kept.
         assert outcomes[0] is Outcome.MISS
         assert outcomes[1] in {Outcome.COALESCED, Outcome.HIT}
-        assert cache._engine.parts.flights.wait_until_stored(GUARD_S)
+        assert cache._engine.components.flights.wait_until_stored(GUARD_S)
     assert [e.tenant for e in cache.entries()] == ["acme"]
 
 

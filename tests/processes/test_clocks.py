@@ -27,7 +27,7 @@ with LLMCache(directory) as cache:
 
 WAITS = """
 with LLMCache(directory) as cache:
-    store, is_held = cache._engine.parts.store, cache._engine.parts.store.is_held
+    store, is_held = cache._engine.components.store, cache._engine.components.store.is_held
     def look(key):
         held = is_held(key)
         say("held" if held else "free")

@@ -97,10 +97,10 @@ def test_a_lease_lasts_as_long_as_its_owner_generates(start, cache):
 
 def first_leases(cache):
     """The keys that are being generated."""
-    return [row[0] for row in cache._engine.parts.store._read("SELECT key FROM leases")]
+    return [row[0] for row in cache._engine.components.store._read("SELECT key FROM leases")]
 
 
 def deadline_of(cache, key):
     """When the lease of a key ends."""
-    rows = cache._engine.parts.store._read("SELECT deadline FROM leases WHERE key = ?", (key,))
+    rows = cache._engine.components.store._read("SELECT deadline FROM leases WHERE key = ?", (key,))
     return rows[0][0]

@@ -17,22 +17,22 @@ from llm_cache.store.sqlite import _heartbeat
 
 cache = get_cache()
 cache.get_or_generate_sync("p", lambda: "text", n=0)
-parts = cache._engine.parts
-store = parts.store
+components = cache._engine.components
+store = components.store
 database = store._file.open()
 store.get(b"0" * 32)
 
 LOCKS = {
     "api.default.making": lambda: default._shared.making,
     "functions.registry.lock": lambda: registry._claiming.lock,
-    "engine.events._lock": lambda: parts.notices._lock,
-    "engine._memory._lock": lambda: parts.tier._lock,
-    "engine._circuit._lock": lambda: parts.reads._lock,
-    "engine._circuit._adding": lambda: parts.generators._adding,
-    "engine._flights._lock": lambda: parts.flights._lock,
-    "engine._flights._some_stored": lambda: parts.flights._some_stored,
-    "engine._counters._lock": lambda: parts.usage._lock,
-    "engine._counters._flushing": lambda: parts.usage._flushing,
+    "engine.events._lock": lambda: components.notices._lock,
+    "engine._memory._lock": lambda: components.tier._lock,
+    "engine._circuit._lock": lambda: components.reads._lock,
+    "engine._circuit._adding": lambda: components.generators._adding,
+    "engine._flights._lock": lambda: components.flights._lock,
+    "engine._flights._some_stored": lambda: components.flights._some_stored,
+    "engine._counters._lock": lambda: components.usage._lock,
+    "engine._counters._flushing": lambda: components.usage._flushing,
     "engine.threads._lock": lambda: cache._engine._pool._lock,
     "store.stamps._lock": lambda: store.stamps._lock,
     "store.sqlite._writer._lock": lambda: store._writer._lock,

@@ -113,7 +113,7 @@ def test_what_has_to_write_says_that_it_cannot(holding, cache, call):
 def test_a_read_that_is_held_lets_the_log_grow_and_that_is_said(holding, cache, place, caplog):
     """At 64 MiB; when the read has ended, the log becomes short again."""
     child = holding(READS)
-    store, log = cache._engine.parts.store, place / "cache.db-wal"
+    store, log = cache._engine.components.store, place / "cache.db-wal"
     n = 0
     while log.stat().st_size <= WARN_PAGES * PAGE_BYTES:
         n += 1
@@ -133,7 +133,7 @@ def test_a_read_that_is_held_lets_the_log_grow_and_that_is_said(holding, cache, 
 @pytest.mark.slow
 def test_the_log_stays_short_while_nobody_holds_a_read(cache, place):
     """It is moved into the file when it has grown by 4 MiB; listing entries holds no read."""
-    store, log = cache._engine.parts.store, place / "cache.db-wal"
+    store, log = cache._engine.components.store, place / "cache.db-wal"
     sizes = []
     keep(store, *(an_entry(n) for n in range(500)))
     listing = cache.entries()

@@ -22,7 +22,7 @@ with LLMCache(directory, clock=lambda: time.time() + ahead_s) as cache:
     say("ready"); hear()
     say(cache.get_or_generate_sync("p", generate, policy=policy))
     # Whoever generates has said so, and waits for the word to go on.
-    cache._engine.parts.flights.wait_until_stored(30.0)
+    cache._engine.components.flights.wait_until_stored(30.0)
     say(json.dumps([cache.get_or_generate_sync("p", generate, policy=policy), made]))
 """
 

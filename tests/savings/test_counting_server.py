@@ -50,7 +50,7 @@ class Caller:
 
     def landed(self):
         """Waits for what is made behind."""
-        assert self.cache._engine.parts.flights.wait_until_stored(GUARD_S)
+        assert self.cache._engine.components.flights.wait_until_stored(GUARD_S)
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ async def test_a_caller_who_leaves_changes_no_figure(caller, tally, server):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    flights = caller.cache._engine.parts.flights.under_way()
+    flights = caller.cache._engine.components.flights.under_way()
     server.may_answer.set()
     async with asyncio.timeout(GUARD_S):
         await asyncio.gather(*(flight.task for flight in flights))

@@ -307,10 +307,10 @@ def test_damage_under_a_running_application_gives_no_wrong_answer(place, name):
     fill(place)
     with LLMCache(place) as cache:
         answers(cache)
-        cache._engine.parts.tier.clear()
+        cache._engine.components.tier.clear()
         behind_its_back(LIVE[name], place / FILE_NAME)
         answers(cache)
-        cache._engine.parts.tier.clear()
+        cache._engine.components.tier.clear()
         answers(cache)
         for _ in range(2):  # some damage is only met when something else is looked for
             cache.put("q", "new")
@@ -367,7 +367,7 @@ def test_a_log_that_somebody_removed_loses_no_acknowledged_entry(place):
         cache.put("p", text(n), n=n)
     for companion in ("-wal", "-shm"):
         (place / f"{FILE_NAME}{companion}").unlink()
-    cache._engine.parts.store.look()
+    cache._engine.components.store.look()
     for n in range(50):
         assert cache.peek("p", n=n).value == text(n)
     cache.close()

@@ -34,9 +34,9 @@ def fill_with_entries(cache, prefix="p"):
     n = 0
     while True:
         assert cache.get_or_generate_sync(prefix, lambda n=n: text(n), n=n) == text(n)
-        cache._engine.parts.flights.wait_until_stored(10.0)
-        cache._engine.parts.tier.clear()
-        if cache._engine.parts.store.get(_key(cache, prefix, n)) is None:
+        cache._engine.components.flights.wait_until_stored(10.0)
+        cache._engine.components.tier.clear()
+        if cache._engine.components.store.get(_key(cache, prefix, n)) is None:
             return n
         n += 1
 
@@ -116,12 +116,12 @@ def test_the_same_process_stores_again_once_there_is_room(disk):
     with open_cache(disk / "cache") as cache:
         kept = fill_with_entries(cache)
         now = [1000.0]
-        cache._engine.parts.writes._monotonic = lambda: now[0]
+        cache._engine.components.writes._monotonic = lambda: now[0]
         cache.clear_all()
         now[0] += 3600.0
         assert kept > 50
         assert cache.get_or_generate_sync("q", lambda: "text") == "text"
-        cache._engine.parts.flights.wait_until_stored(10.0)
+        cache._engine.components.flights.wait_until_stored(10.0)
         assert cache.peek("q").value == "text"
 
 
@@ -132,7 +132,7 @@ def test_a_file_that_may_not_grow_costs_no_answer(place, caplog):
         with largest_file(300 * KIB):
             for n in range(20):
                 assert cache.get_or_generate_sync("p", lambda n=n: text(n), n=n) == text(n)
-                cache._engine.parts.flights.wait_until_stored(10.0)
+                cache._engine.components.flights.wait_until_stored(10.0)
             assert cache.peek("p").value == "before"
             with pytest.raises(StoreError, match="room"):
                 cache.put("p", text(99) * 10, n=99)
@@ -148,7 +148,7 @@ def test_some_room_is_left_for_others(place, caplog):
     with LLMCache(config=CacheConfig(cache_dir=place, min_free=2**59)) as cache:
         for n in range(3):
             assert cache.get_or_generate_sync("p", lambda: "text", n=n) == "text"
-        cache._engine.parts.flights.wait_until_stored(10.0)
+        cache._engine.components.flights.wait_until_stored(10.0)
         with pytest.raises(StoreError, match="min_free"):
             cache.put("p", "text")
         assert cache.get_stats()["file_entries"] == 0

@@ -69,7 +69,7 @@ def full(tmp_path_factory, statements):
     """A cache of that many entries."""
     directory = tmp_path_factory.mktemp("scale") / "cache"
     with LLMCache(directory, clock=Clock(T0 + 1000)) as cache:
-        store = cache._engine.parts.store
+        store = cache._engine.components.store
         store.open()
         store._writer.submit(fill).result(WAIT_S)
         yield cache
@@ -77,7 +77,7 @@ def full(tmp_path_factory, statements):
 
 def plans(cache, statements):
     """The steps of the plan of each different query of entries."""
-    with apsw.Connection(str(cache._engine.parts.store.path)) as connection:
+    with apsw.Connection(str(cache._engine.components.store.path)) as connection:
         return {
             sql: [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings)]
             for sql, bindings in statements

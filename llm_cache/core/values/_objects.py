@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel, TypeAdapter
 
-Parts: TypeAlias = dict[str, dict[str, Any]]
+Components: TypeAlias = dict[str, dict[str, Any]]
 
 
-def beside_fields(value: object) -> tuple[list[str], Parts]:
+def beside_fields(value: object) -> tuple[list[str], Components]:
     """The names that a model does not count as set, and attributes: private ones, and others."""
-    parts: Parts = {"more": attributes_beside_fields(value)}
+    parts: Components = {"more": attributes_beside_fields(value)}
     unset: list[str] = []
     if is_model(value):
         parts["private"] = private_attributes(value)
@@ -39,7 +39,7 @@ def beside_fields(value: object) -> tuple[list[str], Parts]:
     return unset, {name: part for name, part in parts.items() if part}
 
 
-def set_beside_fields(value: object, unset: list[str] | None, parts: Parts) -> None:
+def set_beside_fields(value: object, unset: list[str] | None, parts: Components) -> None:
     """Gives an object what `beside_fields` found of another."""
     if unset:
         cast("BaseModel", value).__pydantic_fields_set__.difference_update(unset)
