@@ -7,6 +7,7 @@ import pytest
 from terminal import Terminal
 
 from llm_cache.api.cache import LLMCache
+from tests.conformance.samples import an_entry
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 JSON_FIELDS = [
@@ -189,8 +190,7 @@ def test_footer_is_of_what_was_chosen(screen):
 def test_interrupted_list_ends_at_once(lessons, here):
     """Ctrl-C in the middle of a long list: 130, one word, no traceback."""
     with LLMCache(lessons.directory) as cache:
-        for number in range(1500):
-            cache.put("many", "x", params={"number": number, "text": "x" * 60})
+        cache._engine.merge([an_entry(n, prefix="many") for n in range(1500)])  # at once: quick
     session = Terminal("--cache-dir", lessons.directory, "ls", cwd=here)
     session.wait_for("many")
     session.interrupt()
