@@ -68,7 +68,7 @@ class Fates:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ImportProblem:
     """A line that was not taken: its number, counted from 1, and why."""
 
     line: int
@@ -111,7 +111,7 @@ class Importer:
         """How many entries, of the file or others, had to go for `max_disk`."""
         return self._components.usage.of_process().evictions - self._evicted_before
 
-    def take(self, chunks: Iterable[bytes]) -> Iterator[Problem]:
+    def take(self, chunks: Iterable[bytes]) -> Iterator[ImportProblem]:
         """Reads a file to its end; tells of the lines that are not taken as they come.
 
         Raises:
@@ -130,7 +130,7 @@ class Importer:
                 continue
             except LineError as error:
                 self.refused += 1
-                yield Problem(self.lines, str(error))
+                yield ImportProblem(self.lines, str(error))
                 continue
             if self._tenant not in (None, entry.tenant):
                 self.of_others += 1

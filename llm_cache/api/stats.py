@@ -151,7 +151,7 @@ def breakdown(
     everything = _read(components, tenant)
     kept = everything.since(since)
     prefixes = kept.by_prefix()
-    models, days = _Sums(lambda: asdict(Counts())), _Sums(_no_counts)
+    models, days = _Figures(lambda: asdict(Counts())), _Figures(_no_counts)
     for day in kept.days:
         values = _counts_of(day.usage)
         models.add(day.model, _COUNTS, values)
@@ -196,9 +196,9 @@ class _Kept(NamedTuple):
             refusals=[each for each in self.refusals if each.day >= day],
         )
 
-    def by_prefix(self) -> _Sums:
+    def by_prefix(self) -> _Figures:
         """Summed up, of all and of each prefix; what has no prefix is of all only."""
-        sums = _Sums(_nothing)
+        sums = _Figures(_nothing)
         for held in self.held:
             sums.add(held.prefix, _SIZES, (held.entries, held.size_bytes, held.value_bytes))
         for day in self.days:
@@ -231,7 +231,7 @@ def _places(components: Components, config: CacheConfig) -> Places:
     }
 
 
-class _Sums:
+class _Figures:
     """Figures added up, of all and of each part, be it a prefix, a model or a day."""
 
     def __init__(self, empty: Callable[[], dict[str, Any]]) -> None:
@@ -257,7 +257,7 @@ def _with_rate(sums: dict[str, Any]) -> Any:
     return {**sums, "hit_rate": hit_rate(sums)}
 
 
-def _each_with_rate(sums: _Sums) -> dict[str, Any]:
+def _each_with_rate(sums: _Figures) -> dict[str, Any]:
     return {part: _with_rate(some) for part, some in sorted(sums.parts.items())}
 
 

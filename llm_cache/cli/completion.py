@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import click
 
     from llm_cache.core.entry import EntryInfo
-    from llm_cache.store.sqlite.snapshot import Glimpse
+    from llm_cache.store.sqlite.snapshot import Snapshot
 
 Items = list[CompletionItem[str]]
 
@@ -57,13 +57,13 @@ def directories(_ctx: click.Context, _param: click.Parameter, incomplete: str) -
 
 def tenants(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
     """The tenants that have entries."""
-    with _glimpse(ctx, all_tenants=True) as seen:
+    with _snapshot(ctx, all_tenants=True) as seen:
         return _items(seen.tenants() if seen else (), incomplete)
 
 
 def prefixes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
     """The prefixes that have entries."""
-    with _glimpse(ctx) as seen:
+    with _snapshot(ctx) as seen:
         return _items(seen.prefixes() if seen else (), incomplete)
 
 
@@ -75,7 +75,7 @@ def prefixes_to_warm(ctx: click.Context, _param: click.Parameter, incomplete: st
 
 def models(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
     """The models that have answered."""
-    with _glimpse(ctx) as seen:
+    with _snapshot(ctx) as seen:
         return _items(seen.models() if seen else (), incomplete)
 
 
@@ -89,7 +89,7 @@ def ids(ctx: click.Context, _param: click.Parameter, incomplete: str) -> Items:
     """The ids of entries; those that were used last where no digit was typed."""
     if not _may_be_id(incomplete):
         return []
-    with _glimpse(ctx) as seen:
+    with _snapshot(ctx) as seen:
         found = seen.by_id(incomplete.lower(), IDS_AT_MOST) if seen else []
     return _ids(ctx, found, incomplete)
 
@@ -98,7 +98,7 @@ def trashed_ids(ctx: click.Context, _param: click.Parameter, incomplete: str) ->
     """The ids of what is in the trash, the last removed first."""
     if not _may_be_id(incomplete):
         return []
-    with _glimpse(ctx) as seen:
+    with _snapshot(ctx) as seen:
         found = seen.in_trash(incomplete.lower(), IDS_AT_MOST) if seen else []
     return _ids(ctx, found, incomplete)
 
@@ -142,19 +142,19 @@ def _last_used(ctx: click.Context) -> list[EntryInfo]:
     """What was used last; of the prefix that was named, what was made last."""
     # Where the last flag still lacks its value, Click leaves what else there is unsorted.
     named = ctx.params.get("prefix") or ctx.params.get("of_prefix") or next(iter(ctx.args), None)
-    with _glimpse(ctx) as seen:
+    with _snapshot(ctx) as seen:
         return seen.last_used(named, LOOKED_AT) if seen else []
 
 
 @contextmanager
-def _glimpse(ctx: click.Context, *, all_tenants: bool = False) -> Generator[Glimpse | None]:
+def _snapshot(ctx: click.Context, *, all_tenants: bool = False) -> Generator[Snapshot | None]:
     """The cache that the line so far leads to."""
-    from llm_cache.store.sqlite.snapshot import glimpse
+    from llm_cache.store.sqlite.snapshot import snapshot
 
     session = ctx.ensure_object(Session)
     config = session.config
     tenant = None if all_tenants else session.tenant or config.tenant or None
-    with glimpse(
+    with snapshot(
         config.cache_dir / "cache.db",
         tenant=tenant,
         allow_shared=config.allow_shared_dir,

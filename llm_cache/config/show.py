@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class ShownSetting:
     """One setting in force.
 
     Args:
@@ -50,11 +50,11 @@ class Setting:
         return '""' if value == "" else str(value)
 
 
-def settings_in_force(config: CacheConfig) -> Iterator[Setting]:
+def settings_in_force(config: CacheConfig) -> Iterator[ShownSetting]:
     """Every setting in force, the built-in ones too, always in the same order."""
     for path, value in _values(config):
         key = dotted(path)
-        yield Setting(key, value, config.origin(key))
+        yield ShownSetting(key, value, config.origin(key))
 
 
 def settings_as_toml(config: CacheConfig) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from llm_cache.config import CacheConfig, OriginKind, load_config
 from llm_cache.config._parts import Price
 from llm_cache.config.json_schema import first_file
-from llm_cache.config.show import Setting, settings_as_toml, settings_in_force
+from llm_cache.config.show import ShownSetting, settings_as_toml, settings_in_force
 from llm_cache.core.policy import CachePolicy
 
 ROOT = Path(__file__).parents[2]
@@ -267,7 +267,7 @@ def test_example_file_warms_the_lessons():
 def test_setting_is_shown_short():
     """Whatever it holds, a setting fits a line."""
     origin = CacheConfig().origin("cache.enabled")
-    assert Setting("k", False, origin).shown == "false"
-    assert Setting("k", 0, origin).shown == "0"
-    assert Setting("k", "", origin).shown == '""'
-    assert Setting("k", [1, 2], origin).shown == "2 listed"
+    assert ShownSetting("k", False, origin).shown == "false"
+    assert ShownSetting("k", 0, origin).shown == "0"
+    assert ShownSetting("k", "", origin).shown == '""'
+    assert ShownSetting("k", [1, 2], origin).shown == "2 listed"

@@ -15,7 +15,7 @@ from llm_cache.cli.registry import SubGroup, help_if_alone
 from llm_cache.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
-    from llm_cache.config.show import Setting
+    from llm_cache.config.show import ShownSetting
 
 FIRST_NAME: Final = "cache.toml"
 NO_FILE: Final = "No settings file was found: the built-in values hold."
@@ -157,7 +157,7 @@ def schema(session: Session) -> None:
     session.out.exact(schema_text())
 
 
-def _write_table(session: Session, settings: list[Setting]) -> None:
+def _write_table(session: Session, settings: list[ShownSetting]) -> None:
     from llm_cache.cli.output.table import Column, write_table
 
     columns = (Column("SETTING", least=16), Column("VALUE", least=8), Column("FROM", least=12))
@@ -165,7 +165,7 @@ def _write_table(session: Session, settings: list[Setting]) -> None:
     write_table(session.out, columns, rows)
 
 
-def _as_json(session: Session, settings: list[Setting]) -> dict[str, object]:
+def _as_json(session: Session, settings: list[ShownSetting]) -> dict[str, object]:
     source = session.config.source
     return {
         "schema": 1,

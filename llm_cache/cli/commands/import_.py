@@ -20,7 +20,7 @@ from llm_cache.cli.session import Session, pass_session
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from llm_cache.api.importer import Importer, Problem
+    from llm_cache.api.importer import Importer, ImportProblem
 
 STDIN: Final = "-"
 TOLD_AT_MOST: Final = 100
@@ -76,7 +76,7 @@ class _FileImport:
         self._importer = importer
         self._name = name
         self._status = StatusLine(session.err)
-        self._problems: list[Problem] = []
+        self._problems: list[ImportProblem] = []
 
     def read(self, chunks: Iterator[bytes]) -> Exception | None:
         """Imports all of it; returns the error that ended that early, if any."""
@@ -159,7 +159,7 @@ class _FileImport:
             "problems": [{"line": one.line, "reason": one.reason} for one in self._problems],
         }
 
-    def _note(self, problem: Problem) -> None:
+    def _note(self, problem: ImportProblem) -> None:
         if len(self._problems) == TOLD_AT_MOST:
             return
         self._problems.append(problem)

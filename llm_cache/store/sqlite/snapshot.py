@@ -30,7 +30,7 @@ _READ_WRITE: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI
 _AS_IF_ALONE: Final = "immutable=1"
 
 
-class Glimpse:
+class Snapshot:
     """What of a cache may be suggested to who types. Every call may raise StoreError."""
 
     def __init__(self, read: ReadRows, tenant: str | None) -> None:
@@ -76,9 +76,9 @@ class Glimpse:
 
 
 @contextmanager
-def glimpse(
+def snapshot(
     path: Path, *, tenant: str | None, allow_shared: bool, allow_network: bool
-) -> Generator[Glimpse | None]:
+) -> Generator[Snapshot | None]:
     """The file at `path`, opened to be read for a moment; None where there is none.
 
     Raises StoreError where it cannot be read, or its directory is not to be trusted.
@@ -92,7 +92,7 @@ def glimpse(
         refuse_link(path)
         connection = _connect(path)
     try:
-        yield Glimpse(partial(_read, path, connection), tenant)
+        yield Snapshot(partial(_read, path, connection), tenant)
     finally:
         connection.close()
 
