@@ -64,7 +64,7 @@ class FastPath:
         self._is_claimed = True
 
     def claim(self, *, shared: bool) -> None:
-        """Claims the prefix for the function. Raises as `claims.claim`."""
+        """Claims the prefix for the function. Raises as `registry.claim`."""
         self._is_shared = shared
         claim(self, shared=shared)
         # What is not there yet when a function is decorated is compared when it is first called.
